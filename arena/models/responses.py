@@ -1,0 +1,36 @@
+from django.db import models
+
+from arena.models.contestants import Contestant
+from arena.models.prompts import Prompt
+
+
+class Response(models.Model):
+    """One output of one contestant for one prompt, and all that made it. Only complete outputs become rows."""
+
+    prompt = models.ForeignKey(Prompt, on_delete=models.PROTECT, related_name="responses")
+    contestant = models.ForeignKey(Contestant, on_delete=models.PROTECT, related_name="responses")
+    sample = models.PositiveIntegerField(
+        default=0, help_text="0 is the first output for this prompt, 1 the second …"
+    )
+    text = models.TextField(blank=True, help_text="What the voter reads: template tokens stripped.")
+    raw = models.TextField(blank=True, help_text="What the model gave, where it differs from the text.")
+    html = models.TextField(blank=True, help_text="The text rendered and sanitised, made once.")
+    sha256 = models.CharField(max_length=64)
+    made_by = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="revision, parameters, seed, system prompt hash, tokens, times, hardware, retries, finish reason.",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["prompt", "contestant", "sample"],
+                name="one_response_per_prompt_contestant_and_sample",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.contestant} on {self.prompt}"

@@ -1,0 +1,104 @@
+"""What a worker does with one job: claim it, keep its lease alive, end it well or badly.
+
+`work_on` is the whole life of an attempt; the function it calls gets a `Lease`
+and needs to know nothing of leases beyond `lease.progress(…)`.
+"""
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+
+from arena.errors import ArenaError, JobLost
+from arena.models import Job
+from arena.services import jobs
+
+log = logging.getLogger(__name__)
+
+
+class JobCancelled(Exception):
+    """Somebody asked for the job to end."""
+
+
+class Lease:
+    """One attempt at one job. A thread renews it; `progress` and `check` tell the work to stop."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self._ended = threading.Event()
+        self._lost = threading.Event()
+        self._cancelled = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name=f"lease-{job.pk}", daemon=True)
+
+    def check(self) -> None:
+        """Raise JobCancelled or JobLost where the work must stop. Cheap: reads two flags."""
+        if self._lost.is_set():
+            raise JobLost(f"Job {self.job.pk} was taken over; attempt {self.job.attempt} stops here.")
+        if self._cancelled.is_set():
+            raise JobCancelled()
+
+    def progress(
+        self, done: int | None = None, total: int | None = None, message: str = "", line: str = ""
+    ) -> None:
+        """Record how far the work is, and stop it where it must stop."""
+        self.check()
+        jobs.note_progress(self.job, done=done, total=total, message=message, line=line)
+
+    def __enter__(self) -> "Lease":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._ended.set()
+        self._thread.join(timeout=30)
+
+    def _keep(self) -> None:
+        # A cancel is looked for every second, the lease renewed every JOB_BEAT_SECONDS.
+        waited = 0.0
+        try:
+            while not self._ended.wait(1.0):
+                waited += 1.0
+                try:
+                    if jobs.is_cancelled(self.job):
+                        self._cancelled.set()
+                    if waited >= settings.JOB_BEAT_SECONDS:
+                        waited = 0.0
+                        if not jobs.beat(self.job):
+                            self._lost.set()
+                            return
+                except Exception:
+                    # The database may be restarting; the lease outlasts some missed beats.
+                    log.exception("The lease of job %s could not be renewed; trying again.", self.job.pk)
+                    connection.close()
+        finally:
+            connection.close()
+
+
+def work_on(job_id: int, work: Callable[[Lease], Mapping[str, Any] | None]) -> Job | None:
+    """Claim the job, do `work`, and record how it ended. None: it was not to be had.
+
+    An ArenaError's sentence becomes the job's error; anything else is logged whole and
+    becomes one sentence. Safe to call twice for the same message.
+    """
+    job = jobs.claim(job_id=job_id, owner=f"{socket.gethostname()}:{os.getpid()}")
+    if job is None:
+        return None
+    with Lease(job) as lease:
+        try:
+            jobs.finish(job, result=work(lease))
+        except JobCancelled:
+            jobs.end_cancelled(job)
+        except JobLost as error:
+            log.warning("%s", error)
+        except ArenaError as error:
+            jobs.fail(job, error=str(error))
+        except Exception as error:
+            log.exception("Job %s failed", job.pk)
+            jobs.fail(job, error=f"{type(error).__name__}: {error}")
+    job.refresh_from_db()
+    return job
