@@ -1,4 +1,4 @@
-"""What can go wrong in the domain, in sentences a user can act on. arena/api/errors.py gives each its HTTP status."""
+"""What can go wrong in the domain, in sentences a user can act on. Their HTTP status: arena/api/errors.py."""
 
 
 class ArenaError(Exception):

@@ -5,7 +5,7 @@ from arena.models.prompts import Prompt
 
 
 class Response(models.Model):
-    """One output of one contestant for one prompt, and all that made it. Only complete outputs become rows."""
+    """One complete output of one contestant for one prompt, and all that made it."""
 
     prompt = models.ForeignKey(Prompt, on_delete=models.PROTECT, related_name="responses")
     contestant = models.ForeignKey(Contestant, on_delete=models.PROTECT, related_name="responses")
@@ -19,7 +19,7 @@ class Response(models.Model):
     made_by = models.JSONField(
         default=dict,
         blank=True,
-        help_text="revision, parameters, seed, system prompt hash, tokens, times, hardware, retries, finish reason.",
+        help_text="Revision, parameters, seed, hash of the system prompt, tokens, times, finish reason.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -33,7 +33,7 @@ class VoteQuerySet(models.QuerySet["Vote"]):
 
 
 class Vote(models.Model):
-    """The voter's answer to a battle. An append-only log: never edited, never deleted; its id is its place in it."""
+    """The voter's answer to a battle. Append-only: never edited or deleted; its id is its place."""
 
     class Kind(models.TextChoices):
         RANKING = "ranking"

@@ -207,7 +207,7 @@ def reap() -> dict[str, int]:
         finished_at=Now(),
         lease_until=None,
         message="Given up",
-        error="It ended its worker, or stopped answering, each time it was tried. See the log, then try again.",
+        error="It ended its worker, or stopped answering, at each try. See the log, then try again.",
     )
     requeued = expired.update(
         state=Job.State.QUEUED, lease_until=None, rung_at=None, message="Its worker went away; queued again"
