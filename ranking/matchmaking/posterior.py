@@ -1,0 +1,222 @@
+"""What the votes so far say about the strengths, kept up to date after each vote.
+
+theta ~ N(mean, covariance) on the natural-log scale (a difference of 1 is odds of e to 1),
+with a full covariance, so that a vote on a few contestants also moves those they met before.
+This is the state the matchmaker decides from; the published board comes from `ranking.fit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import blas
+
+from ranking.matchmaking.refit import fit_posterior
+from ranking.matchmaking.weak_order import (
+    Floats,
+    Ints,
+    Pattern,
+    derivatives,
+    expected_information,
+    honesty,
+    pattern,
+    sorted_by_rank,
+)
+
+NEWTON_STEPS = 30
+NEWTON_TOLERANCE = 1e-8
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """A normal approximation to the posterior of n strengths.
+
+    The arrays are never changed in place: every method returns a new posterior.
+    """
+
+    mean: Floats  # (n,)
+    covariance: Floats  # (n, n)
+    counts: NDArray[np.int32]  # (n, n) how often two contestants were shown together, zero diagonal
+    shown: Ints  # (n,) how many battles each contestant was in
+    lapse: float  # probability that a vote is cast at random
+    prior_sd: float  # prior standard deviation of a strength
+
+    @property
+    def n(self) -> int:
+        return len(self.mean)
+
+    @classmethod
+    def prior(cls, n: int, sd: float = 1.0, lapse: float = 0.05) -> Posterior:
+        """Before any vote: independent strengths N(0, sd^2)."""
+        if n < 0 or sd <= 0.0 or not 0.0 <= lapse < 1.0:
+            raise ValueError(f"A prior needs n >= 0, sd > 0 and 0 <= lapse < 1, not {n}, {sd} and {lapse}.")
+        return cls(
+            mean=np.zeros(n),
+            covariance=np.eye(n) * sd**2,
+            counts=np.zeros((n, n), dtype=np.int32),
+            shown=np.zeros(n, dtype=np.int64),
+            lapse=lapse,
+            prior_sd=sd,
+        )
+
+    @classmethod
+    def refit(
+        cls,
+        n: int,
+        groups: Sequence[Sequence[int]],
+        ranks: Sequence[Sequence[int | None]],
+        *,
+        weights: Sequence[float] | None = None,
+        lapse: float = 0.05,
+        estimate_lapse: bool = False,
+        sd: float | None = None,
+        start: Posterior | None = None,
+    ) -> Posterior:
+        """The posterior mode and curvature from all votes at once.
+
+        Removes the drift that the one-vote-at-a-time updates gather.  Without `sd` the prior
+        standard deviation is estimated (empirical Bayes).  `start` speeds the search up.
+        Raises ValueError on a vote that names a contestant twice or one that does not exist.
+        """
+        fitted = fit_posterior(
+            n,
+            groups,
+            ranks,
+            weights=weights,
+            lapse=lapse,
+            estimate_lapse=estimate_lapse,
+            sd=sd,
+            start_mean=None if start is None else start.mean,
+            start_sd=None if start is None else start.prior_sd,
+        )
+        return cls(
+            mean=fitted.mean,
+            covariance=fitted.covariance,
+            counts=fitted.counts,
+            shown=fitted.shown,
+            lapse=fitted.lapse,
+            prior_sd=fitted.sd,
+        )
+
+    def extended(self, n_new: int) -> Posterior:
+        """With `n_new` contestants added at the end, known only by the prior."""
+        old = self.n
+        fresh = Posterior.prior(old + n_new, self.prior_sd, self.lapse)
+        fresh.mean[:old] = self.mean
+        fresh.covariance[:old, :old] = self.covariance
+        fresh.counts[:old, :old] = self.counts
+        fresh.shown[:old] = self.shown
+        return fresh
+
+    def updated(self, group: Sequence[int], ranks: Sequence[int | None]) -> Posterior:
+        """After one more vote: `ranks[s]` is the rank of `group[s]`, 1 best, equal tied, None unranked.
+
+        A Laplace step on the K coordinates: Newton for the mode, then the gradient and the
+        (lapse-damped) curvature there carried to everyone through the covariance.  O(n^2 K).
+        """
+        order, levels = sorted_by_rank(group, ranks)
+        self._check(order)
+        block = self.covariance[np.ix_(order, order)]
+        push, curvature = _laplace_step(self.mean[order], block, pattern(levels), self.lapse)
+        columns = self.covariance[:, order]  # (n, K)
+        counts, shown = self._counted(order)
+        return replace(
+            self,
+            mean=self.mean + columns @ push,
+            covariance=_shrunk(self.covariance, columns, _downdate(block, curvature)),
+            counts=counts,
+            shown=shown,
+        )
+
+    def expecting(self, groups: Iterable[Sequence[int]]) -> Posterior:
+        """With the battles in flight counted as answered, in the covariance only.
+
+        Each takes away the variance that a ranking of its group is expected to; the mean stays.
+        Without this, voters who come at the same moment would be asked the same question.
+        """
+        posterior = self
+        for group in groups:
+            order = np.asarray(group, dtype=np.int64)
+            posterior._check(order)
+            block = posterior.covariance[np.ix_(order, order)]
+            information = expected_information(posterior.mean[order], self.lapse)
+            columns = posterior.covariance[:, order]
+            counts, shown = posterior._counted(order)
+            posterior = replace(
+                posterior,
+                covariance=_shrunk(posterior.covariance, columns, _downdate(block, information)),
+                counts=counts,
+                shown=shown,
+            )
+        return posterior
+
+    def difference_variance(self) -> Floats:
+        """Variance of theta_i - theta_j, (n, n), zero on the diagonal."""
+        variance = np.diag(self.covariance)
+        spread = variance[:, None] + variance[None, :] - 2.0 * self.covariance
+        np.fill_diagonal(spread, 0.0)
+        return np.maximum(spread, 0.0)
+
+    def _check(self, order: Ints) -> None:
+        if len(order) < 2:
+            raise ValueError("A battle needs at least two contestants.")
+        if order.min() < 0 or order.max() >= self.n:
+            raise ValueError(f"A vote names a contestant outside 0 to {self.n - 1}.")
+        if len(set(order.tolist())) != len(order):
+            raise ValueError("A contestant is listed twice in one battle; each may appear once.")
+
+    def _counted(self, order: Ints) -> tuple[NDArray[np.int32], Ints]:
+        counts = self.counts.copy()
+        counts[np.ix_(order, order)] += 1
+        counts[order, order] = 0
+        shown = self.shown.copy()
+        shown[order] += 1
+        return counts, shown
+
+
+def _laplace_step(mean: Floats, block: Floats, shape: Pattern, lapse: float) -> tuple[Floats, Floats]:
+    """Gradient (K,) and damped curvature (K, K) of one vote's log-likelihood at the posterior mode.
+
+    The mode is mean + block @ push with push equal to the gradient there; searching over
+    `push` needs no inverse of the covariance.
+    """
+    push: Floats = np.zeros(len(mean))
+    best = -np.inf
+    step: Floats = np.zeros(len(mean))
+    identity = np.eye(len(mean))
+    curvature: Floats = np.zeros_like(block)
+    for _ in range(NEWTON_STEPS):
+        trial = push + step
+        shift = block @ trial
+        value, gradient, hessian = derivatives(mean + shift, shape)
+        honest = honesty(value, shape.uniform, lapse)
+        mixed = float(value - np.log(honest)) if lapse > 0.0 and honest > 0.0 else float(value)
+        objective = mixed - 0.5 * float(trial @ shift)
+        if objective < best - 1e-12:
+            step = 0.5 * step
+            continue
+        push, best = trial, objective
+        gradient = honest * gradient
+        curvature = honest * hessian
+        step = np.linalg.solve(identity + curvature @ block, gradient - push)
+        if np.abs(block @ step).max() < NEWTON_TOLERANCE:
+            break
+    return push, curvature
+
+
+def _downdate(block: Floats, information: Floats) -> Floats:
+    """A = H (I + S_GG H)^-1, symmetric: what a group's information takes from the covariance."""
+    inner = np.eye(len(block)) + block @ information
+    taken = np.linalg.solve(inner.T, information).T
+    return np.asarray(0.5 * (taken + taken.T))
+
+
+def _shrunk(covariance: Floats, columns: Floats, taken: Floats) -> Floats:
+    """S - S_:G A S_G: as a new array (BLAS adds the product into the one copy it makes)."""
+    # The covariance is symmetric: its transpose is the column-major array BLAS wants.
+    return np.asarray(
+        blas.dgemm(alpha=-1.0, a=columns @ taken, b=columns, trans_b=True, beta=1.0, c=covariance.T)
+    ).T
