@@ -1,0 +1,209 @@
+"""Which responses are missing, who is to make them, and writing them down once made.
+
+Made by a worker, given by a file, or made by hand in a test: every response goes
+through `record_responses`, so the text, its HTML and its checksum always agree.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.db.models import Count, Exists, OuterRef, Q
+
+from arena.errors import BadInput
+from arena.models import Arena, Contestant, Job, Prompt, Response
+from arena.services import jobs
+from arena.services.rendering import normalise_text, render_markdown
+
+LARGEST_SAMPLES = 64
+
+
+@dataclass(frozen=True)
+class PromptRequest:
+    """One response to make: sample number `sample` of the contestant's outputs for the prompt."""
+
+    prompt_id: int
+    sample: int
+    messages: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class NewResponse:
+    """One response made, as the worker or the file gives it. `raw` only where it differs from `text`."""
+
+    prompt_id: int
+    sample: int
+    text: str
+    raw: str = ""
+    made_by: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Missing:
+    """How many responses one contestant still owes."""
+
+    contestant: Contestant
+    responses: int
+
+
+def missing(
+    *,
+    arena: Arena,
+    contestants: Iterable[Contestant] | None = None,
+    samples: int = 1,
+    prompts: Iterable[Prompt] | None = None,
+) -> list[Missing]:
+    """What every contestant that a worker can run still owes; those that owe nothing are left out.
+
+    Without `contestants`: all active ones whose responses a worker makes (not the uploaded ones).
+    """
+    _check_samples(samples)
+    prompt_ids = None if prompts is None else [prompt.pk for prompt in prompts]
+    wanted = _prompts(arena, prompt_ids).count() * samples
+    owed = []
+    for contestant in _able(arena, contestants):
+        there = Response.objects.filter(
+            contestant=contestant, sample__lt=samples, prompt__in=_prompts(arena, prompt_ids)
+        ).count()
+        if wanted > there:
+            owed.append(Missing(contestant, wanted - there))
+    return owed
+
+
+def plan_generation(
+    *,
+    arena: Arena,
+    contestants: Iterable[Contestant] | None = None,
+    samples: int = 1,
+    prompts: Iterable[Prompt] | None = None,
+    by: AbstractBaseUser | None = None,
+) -> list[Job]:
+    """One job per contestant that owes responses. Planning again adds nothing to what is queued."""
+    prompts = None if prompts is None else list(prompts)
+    return [
+        jobs.enqueue(
+            kind=Job.Kind.GENERATE,
+            title=f"Responses of {owed.contestant.name}"[:200],
+            arena=arena,
+            payload={
+                "contestant": owed.contestant.pk,
+                "samples": samples,
+                "prompts": None if prompts is None else [prompt.pk for prompt in prompts],
+            },
+            total=owed.responses,
+            unique_key=f"generate:{owed.contestant.pk}",
+            created_by=by,
+        )
+        for owed in missing(arena=arena, contestants=contestants, samples=samples, prompts=prompts)
+    ]
+
+
+def next_requests(
+    *,
+    contestant: Contestant,
+    samples: int,
+    prompt_ids: Sequence[int] | None = None,
+    limit: int,
+    skip: Collection[tuple[int, int]] = (),
+) -> list[PromptRequest]:
+    """The next `limit` responses that the contestant owes, without the (prompt id, sample) in `skip`.
+
+    The first sample of every prompt comes before any second one. Prompts that most others
+    have answered come first: they are the nearest to a battle, so that the first battle comes
+    early however many contestants are at work at once.
+    """
+    _check_samples(samples)
+    left_out = set(skip)
+    requests: list[PromptRequest] = []
+    for sample in range(samples):
+        made = Response.objects.filter(prompt=OuterRef("pk"), contestant=contestant, sample=sample)
+        open_prompts = (
+            _prompts(contestant.arena, prompt_ids)
+            .filter(~Exists(made))
+            .annotate(answers=Count("responses__contestant", distinct=True))
+            .order_by("-answers", "id")
+        )
+        # What is skipped was tried and failed; read that many more rows and no further.
+        for prompt in open_prompts[: limit - len(requests) + len(left_out)]:
+            if (prompt.pk, sample) not in left_out:
+                requests.append(PromptRequest(prompt.pk, sample, prompt.messages))
+            if len(requests) == limit:
+                return requests
+    return requests
+
+
+@transaction.atomic
+def record_responses(*, contestant: Contestant, items: Iterable[NewResponse]) -> int:
+    """Write down responses; those already there stay as they are. Returns how many were new.
+
+    Safe to call twice with the same items, and from two workers at once: the unique
+    constraint lets one row in.
+    """
+    wanted = {(item.prompt_id, item.sample): item for item in items}
+    if not wanted:
+        return 0
+    prompt_ids = {prompt_id for prompt_id, _ in wanted}
+    known = set(
+        Prompt.objects.filter(arena=contestant.arena_id, pk__in=prompt_ids).values_list("pk", flat=True)
+    )
+    if strangers := sorted(prompt_ids - known):
+        raise BadInput(f"The arena of {contestant.name} has no prompt {strangers[0]}.")
+    there = set(
+        Response.objects.filter(contestant=contestant, prompt__in=prompt_ids).values_list(
+            "prompt_id", "sample"
+        )
+    )
+    new = [new_row(contestant, item) for key, item in wanted.items() if key not in there]
+    Response.objects.bulk_create(new, ignore_conflicts=True, batch_size=500)
+    return len(new)
+
+
+def new_row(contestant: Contestant, item: NewResponse, *, render: bool = True) -> Response:
+    """The unsaved row: text normalised, HTML made (unless not `render`), checksum of the text."""
+    text = normalise_text(item.text)
+    raw = item.raw.replace("\x00", "")  # PostgreSQL keeps no NUL in text
+    return Response(
+        prompt_id=item.prompt_id,
+        contestant=contestant,
+        sample=item.sample,
+        text=text,
+        raw="" if raw == text else raw,
+        html=render_markdown(text) if render else "",
+        sha256=text_hash(text),
+        made_by=item.made_by,
+    )
+
+
+def text_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _prompts(arena: Arena, prompt_ids: Sequence[int] | None) -> Any:
+    prompts = Prompt.objects.active().filter(arena=arena)
+    return prompts if prompt_ids is None else prompts.filter(pk__in=prompt_ids)
+
+
+def _able(arena: Arena, contestants: Iterable[Contestant] | None) -> list[Contestant]:
+    """The contestants asked for, refused with a sentence where no worker can run them."""
+    uploaded = Q(backend=Contestant.Backend.UPLOADED)
+    if contestants is None:
+        return list(Contestant.objects.active().filter(arena=arena).exclude(uploaded))
+    chosen = list(contestants)
+    for contestant in chosen:
+        if contestant.arena_id != arena.pk:
+            raise BadInput(f"{contestant.name} is not a contestant of {arena.name}.")
+        if contestant.backend == Contestant.Backend.UPLOADED:
+            raise BadInput(
+                f"The responses of {contestant.name} are made elsewhere: import them with import_responses."
+            )
+        if contestant.retired_at:
+            raise BadInput(f"{contestant.name} is retired and makes no more responses.")
+    return chosen
+
+
+def _check_samples(samples: int) -> None:
+    if not 1 <= samples <= LARGEST_SAMPLES:
+        raise BadInput(f"The number of samples is {samples}; it must be from 1 to {LARGEST_SAMPLES}.")
