@@ -21,6 +21,10 @@ class NotEnoughResponses(ArenaError):
     """No prompt has enough responses, that this voter has not seen, for a battle."""
 
 
+class AllSeen(NotEnoughResponses):
+    """There are responses, but this voter has seen too many of them for another battle."""
+
+
 class BattleClosed(ArenaError):
     """The battle has ended without this vote."""
 

@@ -69,7 +69,15 @@ class Battle(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
-        constraints = [models.CheckConstraint(condition=Q(k__gte=2, k__lte=8), name="battle_k_2_to_8")]
+        constraints = [
+            models.CheckConstraint(condition=Q(k__gte=2, k__lte=8), name="battle_k_2_to_8"),
+            # Two tabs opened at once get the same battle: a second one would be a second draw.
+            models.UniqueConstraint(
+                fields=["arena", "voter"],
+                name="one_open_battle_per_arena_and_voter",
+                condition=Q(closed_at=None),
+            ),
+        ]
         indexes = [
             models.Index(fields=["arena", "voter", "closed_at"], name="battles_of_voter"),
             models.Index(fields=["arena", "closed_at", "created_at"], name="battles_in_flight"),

@@ -2,6 +2,7 @@ from django.conf import settings
 from django.db import models
 
 from arena.models.arenas import Arena
+from arena.models.battles import random_token
 from arena.models.jobs import Job
 
 
@@ -18,6 +19,12 @@ class DataSet(models.Model):
     counts = models.JSONField(default=dict, blank=True, help_text="Rows by format and split.")
     manifest = models.JSONField(default=dict, blank=True, help_text="SHA-256 of every file.")
     sha256 = models.CharField(max_length=64, blank=True, help_text="Of the manifest.")
+    salt = models.CharField(
+        max_length=32,
+        default=random_token,
+        editable=False,
+        help_text="Of the voters' pseudonyms: two data sets cannot be joined by voter.",
+    )
     job = models.OneToOneField(Job, null=True, blank=True, on_delete=models.SET_NULL, related_name="data_set")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -9,7 +9,9 @@ class Leaderboard(models.Model):
     arena = models.ForeignKey(Arena, on_delete=models.CASCADE, related_name="leaderboards")
     last_vote = models.BigIntegerField(default=0, help_text="The newest vote's id when it was fitted.")
     last_ruling = models.BigIntegerField(default=0, help_text="The newest ruling's id when it was fitted.")
-    contestants = models.CharField(max_length=64, help_text="SHA-256 of the contestants' ids.")
+    contestants = models.CharField(
+        max_length=64, help_text="SHA-256 of the contestants: ids, names, retired."
+    )
     counts = models.JSONField(default=dict, help_text="Votes by kind, and how many were left out.")
     method = models.CharField(max_length=60)
     settings = models.JSONField(default=dict, help_text="All that the fit was given beside the votes.")
