@@ -4,3 +4,6 @@ from django.apps import AppConfig
 class ArenaConfig(AppConfig):
     name = "arena"
     verbose_name = "Arena"
+
+    def ready(self) -> None:
+        from arena import keeper  # noqa: F401  (connects to the signals of a Celery worker)

@@ -13,11 +13,12 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q, Value
 from django.db.models.functions import Concat, Now, Right
-from kombu.exceptions import OperationalError
+from kombu.exceptions import ChannelError, KombuError
+from redis.exceptions import RedisError
 
 from arena.celery import app
 from arena.errors import BadInput, JobLost
@@ -44,32 +45,44 @@ def enqueue(
     payload: Mapping[str, Any] | None = None,
     total: int = 0,
     unique_key: str = "",
-    created_by: AbstractBaseUser | None = None,
+    created_by: User | None = None,
 ) -> Job:
     """A new job, told to the queue once this transaction is committed.
 
     With a `unique_key` there is at most one unfinished job of that key: where one
     exists it is returned instead.
     """
-    try:
-        with transaction.atomic():
-            job = Job.objects.create(
-                kind=kind,
-                title=title,
-                arena=arena,
-                payload=dict(payload or {}),
-                total=total,
-                unique_key=unique_key,
-                created_by=created_by,
-                max_attempts=settings.JOB_ATTEMPTS,
-            )
-    except IntegrityError:
-        waiting = Job.objects.unfinished().filter(unique_key=unique_key).first()
-        if not unique_key or waiting is None:
-            raise
+    row = Job(
+        kind=kind,
+        title=title,
+        arena=arena,
+        payload=dict(payload or {}),
+        total=total,
+        unique_key=unique_key,
+        created_by=created_by,
+        max_attempts=settings.JOB_ATTEMPTS,
+    )
+    waiting = _create_or_waiting(row)
+    if waiting is not None:
         return waiting
-    transaction.on_commit(lambda: ring(job))
-    return job
+    transaction.on_commit(lambda: ring(row))
+    return row
+
+
+def _create_or_waiting(row: Job) -> Job | None:
+    """Store the row, or give the unfinished job that has its key. That one may end meanwhile: then again."""
+    for _ in range(5):
+        try:
+            with transaction.atomic():
+                row.save(force_insert=True)
+            return None
+        except IntegrityError:
+            if not row.unique_key:
+                raise
+        waiting = Job.objects.unfinished().filter(unique_key=row.unique_key).first()
+        if waiting is not None:
+            return waiting
+    raise BadInput("The same work was queued and ended several times just now. Try again.")
 
 
 def ring(job: Job) -> None:
@@ -77,7 +90,7 @@ def ring(job: Job) -> None:
     task, queue = TASKS[job.kind]
     try:
         app.send_task(task, args=[job.pk], queue=queue, retry=False)
-    except (OperationalError, OSError) as error:
+    except (KombuError, ChannelError, RedisError, OSError) as error:
         log.warning("The queue could not be told of job %s: %s. It is told again later.", job.pk, error)
         return
     Job.objects.filter(pk=job.pk).update(rung_at=Now())
@@ -158,14 +171,28 @@ def end_cancelled(job: Job) -> None:
     _held(job).update(state=Job.State.CANCELLED, message="Cancelled", finished_at=Now(), lease_until=None)
 
 
+def give_back(job: Job) -> None:
+    """Queue the job again because its worker was told to stop: no fault of the job, so no try is used up."""
+    # One that was also cancelled stays as it is: its lease runs out, and the reaper ends it.
+    _held(job).filter(cancel_requested=False).update(
+        state=Job.State.QUEUED,
+        max_attempts=F("max_attempts") + 1,
+        lease_until=None,
+        rung_at=None,
+        message="Its worker was stopped; queued again",
+    )
+
+
 def cancel(job: Job) -> Job:
     """Ask for an end. A queued job ends at once; a running one when its worker looks, in seconds."""
-    Job.objects.filter(pk=job.pk, state=Job.State.QUEUED).update(
-        state=Job.State.CANCELLED, cancel_requested=True, message="Cancelled", finished_at=Now()
-    )
-    Job.objects.filter(pk=job.pk, state=Job.State.RUNNING).update(
-        cancel_requested=True, message="Cancelling …"
-    )
+    with transaction.atomic():
+        # Locked, or the reaper could queue it again between the two updates and hide it from both.
+        row = Job.objects.select_for_update().filter(pk=job.pk)
+        row.get()
+        row.filter(state=Job.State.QUEUED).update(
+            state=Job.State.CANCELLED, cancel_requested=True, message="Cancelled", finished_at=Now()
+        )
+        row.filter(state=Job.State.RUNNING).update(cancel_requested=True, message="Cancelling …")
     job.refresh_from_db()
     return job
 
@@ -179,7 +206,8 @@ def retry(job: Job) -> Job:
         with transaction.atomic():
             queued = again.update(
                 state=Job.State.QUEUED,
-                attempt=0,
+                # The attempt is a fence and only grows: a worker of an old one may still be alive.
+                max_attempts=F("attempt") + settings.JOB_ATTEMPTS,
                 cancel_requested=False,
                 error="",
                 message="Queued again",
@@ -202,6 +230,8 @@ def reap() -> dict[str, int]:
     cancelled = expired.filter(cancel_requested=True).update(
         state=Job.State.CANCELLED, message="Cancelled", finished_at=Now(), lease_until=None
     )
+    # One that is cancelled from here on is left to the next round.
+    expired = expired.filter(cancel_requested=False)
     given_up = expired.filter(attempt__gte=F("max_attempts")).update(
         state=Job.State.QUARANTINED,
         finished_at=Now(),

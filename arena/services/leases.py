@@ -21,8 +21,21 @@ from arena.services import jobs
 log = logging.getLogger(__name__)
 
 
+# Set when this worker was told to stop (arena/keeper.py).
+_stopping = threading.Event()
+
+
 class JobCancelled(Exception):
     """Somebody asked for the job to end."""
+
+
+class WorkerStops(Exception):
+    """This worker was told to stop: the job goes back to the queue."""
+
+
+def stop_all() -> None:
+    """Make every job of this process stop at its next look at its lease."""
+    _stopping.set()
 
 
 class Lease:
@@ -36,11 +49,13 @@ class Lease:
         self._thread = threading.Thread(target=self._keep, name=f"lease-{job.pk}", daemon=True)
 
     def check(self) -> None:
-        """Raise JobCancelled or JobLost where the work must stop. Cheap: reads two flags."""
+        """Raise JobCancelled, WorkerStops or JobLost where the work must stop. Cheap: reads three flags."""
         if self._lost.is_set():
             raise JobLost(f"Job {self.job.pk} was taken over; attempt {self.job.attempt} stops here.")
         if self._cancelled.is_set():
             raise JobCancelled()
+        if _stopping.is_set():
+            raise WorkerStops()
 
     def progress(
         self, done: int | None = None, total: int | None = None, message: str = "", line: str = ""
@@ -85,6 +100,8 @@ def work_on(job_id: int, work: Callable[[Lease], Mapping[str, Any] | None]) -> J
     An ArenaError's sentence becomes the job's error; anything else is logged whole and
     becomes one sentence. Safe to call twice for the same message.
     """
+    if _stopping.is_set():
+        return None
     job = jobs.claim(job_id=job_id, owner=f"{socket.gethostname()}:{os.getpid()}")
     if job is None:
         return None
@@ -93,6 +110,8 @@ def work_on(job_id: int, work: Callable[[Lease], Mapping[str, Any] | None]) -> J
             jobs.finish(job, result=work(lease))
         except JobCancelled:
             jobs.end_cancelled(job)
+        except WorkerStops:
+            jobs.give_back(job)
         except JobLost as error:
             log.warning("%s", error)
         except ArenaError as error:
