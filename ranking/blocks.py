@@ -1,0 +1,187 @@
+"""How votes lie in memory: pairs as columns, rankings of K > 2 grouped by their pattern of ties.
+
+A pattern is what is left of a weak order once the names are taken away: the sizes of its tied groups,
+best first, and how many contestants were left unranked. All rows of one block share it, so that a
+likelihood is a fixed sequence of vector operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranking.errors import BadVotes
+from ranking.outcomes import ALL_BAD, FIRST, SECOND, TIE
+
+Ids = NDArray[np.integer]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PairBlock:
+    """Votes between two contestants. `outcome` is 0 (first won), 1 (second won) or 2 (tie)."""
+
+    first: Ids  # (m,)
+    second: Ids  # (m,)
+    outcome: NDArray[np.int8]  # (m,)
+    rows: Ids | None  # (m,) position of each vote among all votes; None: 0 .. m-1
+    features: Floats | None = None  # (F, m) covariates of first minus covariates of second
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def thinned(self, every: int) -> PairBlock:
+        """Every so many-th vote, without copying (but for the rows)."""
+        part = slice(None, None, every)
+        features = None if self.features is None else self.features[:, part]
+        return PairBlock(
+            self.first[part], self.second[part], self.outcome[part], _thin(self, every), features
+        )
+
+
+@dataclass(frozen=True)
+class OrderBlock:
+    """Votes over K contestants with one pattern: `sizes` of the tied groups best first, then the unranked."""
+
+    items: Ids  # (K, m) best first; the unranked last, in no order
+    sizes: tuple[int, ...]
+    rows: Ids | None  # (m,)
+    features: Floats | None = None  # (F, K, m) covariates of each slot, in the order of items
+
+    @property
+    def width(self) -> int:
+        return int(self.items.shape[0])
+
+    @property
+    def unranked(self) -> int:
+        return self.width - sum(self.sizes)
+
+    def __len__(self) -> int:
+        return int(self.items.shape[1])
+
+    def thinned(self, every: int) -> OrderBlock:
+        """Every so many-th vote, without copying (but for the rows)."""
+        features = None if self.features is None else self.features[:, :, ::every]
+        return OrderBlock(self.items[:, ::every], self.sizes, _thin(self, every), features)
+
+    def levels(self) -> list[int]:
+        """The level of each of the K columns: 0 for the best group; the unranked share the last level."""
+        levels = [level for level, size in enumerate(self.sizes) for _ in range(size)]
+        return levels + [len(self.sizes)] * self.unranked
+
+
+Block = PairBlock | OrderBlock
+
+
+def _thin(block: Block, every: int) -> Ids | None:
+    if every == 1:
+        return block.rows
+    return np.arange(0, len(block), every) if block.rows is None else block.rows[::every]
+
+
+def take_rows(block: Block, part: slice | NDArray[np.intp]) -> Ids | slice:
+    """Where the votes `part` of a block stand among all votes."""
+    if block.rows is not None:
+        return block.rows[part]
+    return part
+
+
+def chunks(count: int, size: int) -> Iterator[slice]:
+    """Slices that cover range(count), `size` at a time: small enough for the cache, few enough for Python."""
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
+
+
+def standardise(blocks: Iterable[Block], names: Sequence[str]) -> Floats:
+    """Divide the features of all blocks in place by their typical difference (F,) and return it.
+
+    Typical is the root mean square difference between two slots of one vote, over all votes and pairs of
+    slots. Raises BadVotes when a covariate never differs within a vote.
+    """
+    squares, pairs = np.zeros(len(names)), 0
+    for block in blocks:
+        if block.features is None:
+            continue
+        if isinstance(block, PairBlock):
+            squares += np.einsum("fm,fm->f", block.features, block.features)
+            pairs += len(block)
+        else:
+            k = block.width
+            squares += 0.5 * k * (k - 1) * 2.0 * block.features.var(axis=1, ddof=1).sum(axis=1)
+            pairs += len(block) * k * (k - 1) // 2
+    scale = np.sqrt(squares / max(pairs, 1))
+    for name, size in zip(names, scale, strict=True):
+        if pairs and size == 0.0:
+            raise BadVotes(f"The covariate {name!r} never differs between the responses of a vote.")
+    scale[scale == 0.0] = 1.0
+    for block in blocks:
+        if block.features is not None:
+            block.features[...] /= scale.reshape(-1, *[1] * (block.features.ndim - 1))
+    return np.asarray(scale)
+
+
+def check_pairs(first: Ids, second: Ids, n: int) -> None:
+    """Raise BadVotes where an id is outside the n models or a contestant meets itself."""
+    for column in (first, second):
+        if column.size and (column.min() < 0 or column.max() >= n):
+            row = int(np.flatnonzero((column < 0) | (column >= n))[0])
+            raise BadVotes(f"names model {column[row]}, but the ids go from 0 to {n - 1}.", vote=row)
+    for part in chunks(len(first), 1 << 16):
+        same = first[part] == second[part]
+        if same.any():
+            row = part.start + int(np.flatnonzero(same)[0])
+            raise BadVotes("compares a model with itself.", vote=row)
+
+
+def pairs_of_rankings(groups: Ids, ranks: Floats) -> tuple[NDArray[np.int8], Ids, Ids]:
+    """Outcome codes, first and second of groups (m, 2) with ranks (m, 2), NaN for unranked."""
+    better, worse = ranks[:, 0], ranks[:, 1]
+    outcome = np.full(len(groups), TIE, dtype=np.int8)
+    outcome[(better < worse) | (np.isnan(worse) & ~np.isnan(better))] = FIRST
+    outcome[(worse < better) | (np.isnan(better) & ~np.isnan(worse))] = SECOND
+    outcome[np.isnan(better) & np.isnan(worse)] = ALL_BAD
+    return outcome, groups[:, 0], groups[:, 1]
+
+
+def blocks_of_rankings(
+    groups: Ids, ranks: Floats, rows: Ids | None, features: Floats | None
+) -> list[OrderBlock]:
+    """Split groups (m, K) with ranks (m, K), NaN for unranked, into one block per pattern.
+
+    `features` is (F, m, K) in the order of the slots. A vote that ranks nobody must be gone already.
+    """
+    m, width = groups.shape
+    if m == 0:
+        return []
+    order = np.argsort(ranks, axis=1, kind="stable")  # NaN last
+    ordered = np.take_along_axis(ranks, order, axis=1)
+    items = np.ascontiguousarray(np.take_along_axis(groups, order, axis=1).T)
+    code = np.zeros(m, dtype=np.int64)
+    for column in range(1, width):  # bit: this column starts a new group
+        code |= (ordered[:, column] != ordered[:, column - 1]).astype(np.int64) << column
+    code = code * (width + 1) + np.count_nonzero(~np.isnan(ranks), axis=1)
+    found = np.unique(code)
+    blocks = []
+    for value in found:
+        part = np.flatnonzero(code == value) if len(found) > 1 else None
+        starts, ranked = divmod(int(value), width + 1)
+        sizes = _sizes(starts, ranked)
+        block_features = None
+        if features is not None:
+            of_part = features if part is None else features[:, part, :]
+            block_order = order if part is None else order[part]
+            taken = np.take_along_axis(of_part, block_order[np.newaxis], axis=2)
+            block_features = np.ascontiguousarray(taken.transpose(0, 2, 1))
+        block_items = items if part is None else np.ascontiguousarray(items[:, part])
+        block_rows = rows if part is None else (part if rows is None else rows[part])
+        blocks.append(OrderBlock(block_items, sizes, block_rows, block_features))
+    return blocks
+
+
+def _sizes(starts: int, ranked: int) -> tuple[int, ...]:
+    edges = [0] + [column for column in range(1, ranked) if starts >> column & 1] + [ranked]
+    return tuple(after - before for before, after in pairwise(edges))

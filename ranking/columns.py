@@ -1,0 +1,79 @@
+"""Columns of names become integer codes, with whatever the caller holds: lists, NumPy, pandas or Arrow.
+
+pandas and pyarrow are recognised by their methods and never imported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranking.errors import BadVotes
+
+
+def codes_of(column: Iterable[Any]) -> tuple[NDArray[np.intp], list[Any]]:
+    """(codes (m,), distinct values in order of first appearance); a missing value (None, NaN) has code -1."""
+    if hasattr(column, "dictionary_encode"):
+        return _codes_of_arrow(column)
+    if hasattr(column, "factorize"):  # pandas Series, Index, Categorical
+        codes, values = column.factorize()
+        return np.asarray(codes, dtype=np.intp), list(values)
+    if isinstance(column, np.ndarray):
+        if column.dtype.kind in "iu" and column.size:
+            return _codes_of_integers(column)
+        column = column.tolist()
+    items = column if isinstance(column, list | tuple) else list(column)
+    index: dict[Any, int] = {}
+    distinct: list[Any] = []
+    for value in dict.fromkeys(items):
+        index[value] = -1 if is_missing(value) else len(distinct)
+        if index[value] >= 0:
+            distinct.append(value)
+    codes = np.fromiter(map(index.__getitem__, items), dtype=np.intp, count=len(items))
+    return codes, distinct
+
+
+def group_codes(column: Iterable[Any], count: int, what: str) -> NDArray[np.intp]:
+    """Codes (m,) from 0 without gaps for voters or prompts; each missing value is a group of its own.
+
+    Raises BadVotes when the column is not as long as the votes.
+    """
+    codes, values = codes_of(column)
+    if len(codes) != count:
+        raise BadVotes(f"There are {count} votes but {len(codes)} {what}.")
+    missing = np.flatnonzero(codes < 0)
+    if missing.size:
+        codes = codes.copy()
+        codes[missing] = len(values) + np.arange(missing.size)
+    return codes
+
+
+def _codes_of_integers(column: NDArray[np.integer[Any]]) -> tuple[NDArray[np.intp], list[Any]]:
+    low, high = int(column.min()), int(column.max())
+    if low < 0 or high > 4 * column.size + 1024:  # sparse ids: sorting beats a table of that length
+        distinct, codes = np.unique(column, return_inverse=True)
+        return codes.astype(np.intp, copy=False), distinct.tolist()
+    present = np.zeros(high + 1, dtype=bool)
+    present[column] = True
+    position = np.cumsum(present) - 1
+    return position[column], np.flatnonzero(present).tolist()
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a cell holds nothing: None, NaN, or an empty text."""
+    return value is None or value == "" or value != value  # NaN differs from itself
+
+
+def _codes_of_arrow(column: Any) -> tuple[NDArray[np.intp], list[Any]]:
+    encoded = column.dictionary_encode()
+    if hasattr(encoded, "unify_dictionaries"):  # a chunked array may carry one dictionary per chunk
+        encoded = encoded.unify_dictionaries().combine_chunks()
+        if hasattr(encoded, "chunks"):
+            encoded = encoded.chunk(0)
+    codes = encoded.indices
+    if codes.null_count:
+        codes = codes.fill_null(-1)
+    return codes.to_numpy(zero_copy_only=False).astype(np.intp), encoded.dictionary.to_pylist()

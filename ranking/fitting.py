@@ -1,0 +1,202 @@
+"""fit(votes): the one door to every rating method, and what each of them promises in its Fit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranking.covariance import (
+    FEW_CLUSTERS,
+    Clusters,
+    bread,
+    centred,
+    clustered_meat,
+    clusters_of,
+    positive_part,
+)
+from ranking.errors import BadVotes
+from ranking.likelihood.gather import RowSums, row_sums
+from ranking.likelihood.terms import Floats
+from ranking.newton import Solution
+from ranking.prior import Ghost, Normal
+from ranking.problem import BATCH_MODELS, FEW_VOTES, Problem, pose
+from ranking.result import Estimate, Fit
+from ranking.votes import Votes
+
+COVARIANCES = ("sandwich", "model")
+MODELS = BATCH_MODELS
+
+
+def fit(
+    votes: Votes,
+    *,
+    model: str | None = None,
+    cluster: str | None = None,
+    prior: str = "auto",
+    prior_sd: float = 1.0,
+    covariance: str = "sandwich",
+    level: float = 0.95,
+    seed: int = 0,
+) -> Fit:
+    """Strengths, joint covariance and warnings from votes.
+
+    model: "bradley-terry" and "plackett-luce" (one likelihood; ties shared), "davidson" (ties of any size
+    with their own strength), or an online method. None: davidson when there are ties, else the other.
+    cluster: "voter", "prompt" or "both" for votes that are not independent of each other.
+    prior: "auto" (ghost votes when maximum likelihood has no finite answer, else none), "none", "ghost",
+    "firth", "normal" (spread prior_sd) or "estimated" (its spread from the votes).
+    covariance: "sandwich" (right also where the model is wrong) or "model". `seed` matters only to methods
+    that draw. Raises BadVotes.
+    """
+    if not 0.0 < level < 1.0:
+        raise BadVotes(f"The level {level} must lie between 0 and 1.")
+    if covariance not in COVARIANCES:
+        raise BadVotes(f"There is no covariance {covariance!r}; it can be {', '.join(COVARIANCES)}.")
+    problem = pose(votes, model, prior, prior_sd)
+    solution = problem.solve()
+    if prior == "estimated":
+        problem, solution = _estimate_spread(problem, solution)
+    clusters = clusters_of(votes, cluster)
+    per_model = votes.votes_per_model()
+    full, notes = _covariance(problem, solution, clusters, per_model, covariance)
+    return _result(problem, solution, full, clusters, per_model, covariance, level, notes)
+
+
+def _covariance(
+    problem: Problem, solution: Solution, clusters: Clusters | None, per_model: NDArray[np.int64], kind: str
+) -> tuple[Floats, list[str]]:
+    """(P, P) of all parameters, strengths measured from their mean."""
+    n, phi = problem.layout.n, solution.phi
+    before = problem.prior_information(phi)
+    information = solution.terms.information
+    if isinstance(problem.prior, Ghost):  # solved with the ghost fixed; what is known has it free
+        fixed = problem.prior.terms(phi[:n]).information
+        information = information.copy()
+        information[:n, :n] += before[:n, :n] - fixed
+    inverse = bread(information, n)
+    if kind == "model" and clusters is None:
+        return inverse, []
+    notes: list[str] = []
+    if clusters is None:
+        meat = problem.likelihood.meat(phi)
+    else:
+        rows = problem.likelihood
+        if not isinstance(rows, RowSums):
+            rows = row_sums(problem.votes, problem.layout.tie_sizes)
+        meat = clustered_meat(lambda groups, count: rows.scores(phi, groups, count), clusters)
+    # The scores of the undefeated and of the rarely seen hardly vary, whatever their strength: there the
+    # model's own variance is the honest one.
+    flagged = per_model < FEW_VOTES
+    if not problem.connectivity.has_finite_maximum:
+        flagged |= problem.connectivity.one_sided()
+    if flagged.any():
+        meat = meat + problem.likelihood.one_sided(phi, flagged)
+    meat, cut = positive_part(meat + before) if clusters is not None else (meat + before, False)
+    if cut:
+        notes.append("The two-way clustered variance was not positive in every direction; it was cut there.")
+    return centred(inverse @ meat @ inverse, n), notes
+
+
+def _result(
+    problem: Problem,
+    solution: Solution,
+    full: Floats,
+    clusters: Clusters | None,
+    per_model: NDArray[np.int64],
+    kind: str,
+    level: float,
+    notes: list[str],
+) -> Fit:
+    votes, layout = problem.votes, problem.layout
+    n, phi = layout.n, solution.phi
+    estimates = [
+        Estimate(float(value), float(np.sqrt(max(variance, 0.0))))
+        for value, variance in zip(phi[n:], np.diag(full)[n:], strict=True)
+    ]
+    ties = len(layout.tie_sizes)
+    return Fit(
+        models=votes.models,
+        strengths=phi[:n],
+        covariance=full[:n, :n],
+        votes=per_model,
+        method=problem.method,
+        prior=_prior_name(problem),
+        covariance_kind=kind if clusters is None else f"clustered by {_cluster_words(clusters)}",
+        log_likelihood=solution.terms.log_likelihood - problem.log_prior(phi),
+        converged=solution.converged,
+        iterations=solution.iterations,
+        warnings=tuple(_warnings(problem, solution, clusters) + notes),
+        ties=dict(zip(layout.tie_sizes, estimates[:ties], strict=True)),
+        effects={
+            name: replace(estimate, scale=float(scale))
+            for name, estimate, scale in zip(
+                votes.features,
+                estimates[ties:],
+                () if votes.feature_scale is None else votes.feature_scale,
+                strict=True,
+            )
+        },
+        degrees_of_freedom=np.inf if clusters is None else max(clusters.fewest - 1, 1),
+        level=level,
+        components=problem.connectivity.strong,
+        parameters=phi,
+    )
+
+
+def _prior_name(problem: Problem) -> str:
+    if problem.firth:
+        return "firth"
+    if isinstance(problem.prior, Ghost):
+        return f"ghost ({problem.prior.votes:g} won and lost each)"
+    if isinstance(problem.prior, Normal):
+        return f"normal (sd {problem.prior.sd:.4g})"
+    return "none"
+
+
+def _cluster_words(clusters: Clusters) -> str:
+    return "voter and prompt" if clusters.name == "both" else clusters.name
+
+
+def _warnings(problem: Problem, solution: Solution, clusters: Clusters | None) -> list[str]:
+    votes = problem.votes
+    said: list[str] = []
+    if not any(len(block) for block in votes.blocks):
+        said.append("There are no votes yet: every rating is the prior's.")
+    elif len(votes.models) > 1:
+        said += problem.connectivity.warnings(votes.models)
+    if votes.all_bad:
+        many = "vote says" if votes.all_bad == 1 else "votes say"
+        said.append(f"{votes.all_bad} {many} that all responses were bad; they order nobody.")
+    if clusters is not None and clusters.fewest < FEW_CLUSTERS:
+        said.append(
+            f"There are only {clusters.fewest} groups of {_cluster_words(clusters)}: "
+            "with fewer than 20 the intervals are rough."
+        )
+    if not solution.converged:
+        said.append("The fit did not converge; do not rely on these ratings.")
+    return said
+
+
+def _estimate_spread(problem: Problem, solution: Solution) -> tuple[Problem, Solution]:
+    """The spread of strengths that the votes make most likely (empirical Bayes, Laplace approximation).
+
+    MacKay's (1992) fixed point: sd^2 = sum of squared strengths over the number of directions the votes
+    determine, n - 1 - trace(V) / sd^2.
+    """
+    n = problem.layout.n
+    for _ in range(50):
+        if not isinstance(problem.prior, Normal) or n < 2:
+            break
+        sd = problem.prior.sd
+        posterior = bread(solution.terms.information, n)[:n, :n]
+        determined = n - 1 - float(np.trace(posterior)) / sd**2
+        spread = float(solution.phi[:n] @ solution.phi[:n])
+        new = np.sqrt(spread / determined) if determined > 1e-9 and spread > 1e-9 else sd
+        new = float(np.clip(new, 0.05, 5.0))
+        problem = replace(problem, prior=Normal(new))
+        solution = problem.solve(solution.phi)
+        if abs(new - sd) < 1e-4 * sd:
+            break
+    return problem, solution

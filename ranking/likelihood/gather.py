@@ -1,0 +1,171 @@
+"""From votes to sums over votes: information for Newton, squared scores, scores by cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import sparse
+
+from ranking.blocks import PairBlock
+from ranking.likelihood.orders import OrderRows
+from ranking.likelihood.pairs import PairRows
+from ranking.likelihood.terms import Floats, Layout, RowTerms, Terms
+from ranking.votes import Votes
+
+# Above this many cells a dense table per chunk costs more than scattered additions.
+DENSE_CELLS = 1 << 17
+
+
+@dataclass(frozen=True)
+class RowSums:
+    """A likelihood summed over votes. `weights` (total,) multiply each vote, `squares` its outer product."""
+
+    parts: tuple[PairRows | OrderRows, ...]
+    layout: Layout
+    weights: Floats | None
+    squares: Floats | None
+
+    def evaluate(self, phi: Floats) -> Terms:
+        """Log-likelihood, gradient and information at phi."""
+        sums = _Sums(self.layout)
+        log_likelihood = 0.0
+        for terms in self.walk(phi):
+            weight = None if self.weights is None else self.weights[terms.rows]
+            log_likelihood += float(
+                terms.log_likelihood.sum() if weight is None else weight @ terms.log_likelihood
+            )
+            sums.add_gradient(terms, weight)
+            sums.add_information(terms, weight)
+        return Terms(log_likelihood, sums.gradient, sums.matrix())
+
+    def meat(self, phi: Floats) -> Floats:
+        """(P, P) sum over votes of squared weight times the outer product of the vote's score."""
+        sums = _Sums(self.layout)
+        for terms in self.walk(phi):
+            weight = None if self.squares is None else self.squares[terms.rows]
+            sums.add_information(_outer(terms), weight)
+        return sums.matrix()
+
+    def one_sided(self, phi: Floats, flagged: np.ndarray) -> Floats:
+        """(P, P) information less outer products of scores, of the votes with a flagged (n,) model."""
+        known, seen = _Sums(self.layout), _Sums(self.layout)
+        for terms in self.walk(phi):
+            weight = np.asarray(flagged[terms.items].any(axis=0), dtype=np.float64)
+            if self.squares is not None:
+                weight = weight * self.squares[terms.rows]
+            if weight.any():
+                known.add_information(terms, weight)
+                seen.add_information(_outer(terms), weight)
+        return known.matrix() - seen.matrix()
+
+    def sample(self, rows: int) -> RowSums:
+        """About `rows` of the votes, evenly spread: a place to start from. No copy is made."""
+        every = max(1, sum(len(part.block) for part in self.parts) // rows)
+        parts = tuple(part.thinned(every) for part in self.parts)
+        return replace(self, parts=parts)
+
+    def walk(self, phi: Floats) -> Iterable[RowTerms]:
+        """The terms of all votes, part by part."""
+        for part in self.parts:
+            yield from part.walk(phi)
+
+    def scores(self, phi: Floats, groups: np.ndarray, count: int) -> sparse.csr_array:
+        """(count, P) sum of weighted scores of the votes of each group; groups (total,) holds codes."""
+        index: list[np.ndarray] = []
+        value: list[Floats] = []
+        size = self.layout.size
+        for terms in self.walk(phi):
+            weight = 1.0 if self.weights is None else self.weights[terms.rows]
+            group = groups[terms.rows] * size
+            index += [group + column for column in terms.items]
+            index += [group + (self.layout.n + extra) for extra in range(self.layout.extras)]
+            value += list(terms.score * weight) + list(terms.extra_score * weight)
+        if not index:
+            return sparse.csr_array((count, size))
+        return _grouped(index, value, count, size)
+
+
+def _grouped(index: list[np.ndarray], value: list[Floats], count: int, size: int) -> sparse.csr_array:
+    if count * size <= 1 << 24:
+        flat = np.zeros(count * size)
+        for cells, values in zip(index, value, strict=True):
+            np.add.at(flat, cells, values)
+        return sparse.csr_array(flat.reshape(count, size))
+    cells, values = np.concatenate(index), np.concatenate(value)
+    return sparse.coo_array((values, (cells // size, cells % size)), shape=(count, size)).tocsr()
+
+
+def _outer(terms: RowTerms) -> RowTerms:
+    """The same votes with the outer product of the score in place of the information."""
+    score, extra = terms.score, terms.extra_score
+    return RowTerms(
+        terms.rows,
+        terms.items,
+        terms.log_likelihood,
+        score,
+        {(c, d): score[c] * score[d] for c, d in terms.coupling},
+        extra,
+        score[:, np.newaxis] * extra[np.newaxis],
+        extra[:, np.newaxis] * extra[np.newaxis],
+    )
+
+
+class _Sums:
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.gradient = np.zeros(layout.size)
+        self.pairs = np.zeros(layout.n * layout.n)
+        self.cross = np.zeros((layout.extras, layout.n))
+        self.extra = np.zeros((layout.extras, layout.extras))
+
+    def add_gradient(self, terms: RowTerms, weight: Floats | None) -> None:
+        n = self.layout.n
+        for column, score in zip(terms.items, terms.score, strict=True):
+            self.gradient[:n] += np.bincount(column, score if weight is None else score * weight, n)
+        extra = terms.extra_score
+        self.gradient[n:] += extra.sum(axis=1) if weight is None else extra @ weight
+
+    def add_information(self, terms: RowTerms, weight: Floats | None) -> None:
+        n = self.layout.n
+        for (c, d), value in terms.coupling.items():
+            cells = terms.items[c] * n + terms.items[d]
+            weighted = value if weight is None else value * weight
+            if len(self.pairs) <= DENSE_CELLS:
+                self.pairs += np.bincount(cells, weighted, len(self.pairs))
+            else:
+                np.add.at(self.pairs, cells, weighted)
+        for extra in range(self.layout.extras):
+            for column, cross in zip(terms.items, terms.cross[:, extra], strict=True):
+                self.cross[extra] += np.bincount(column, cross if weight is None else cross * weight, n)
+        corner = terms.extra_information
+        self.extra += corner.sum(axis=2) if weight is None else corner @ weight
+
+    def matrix(self) -> Floats:
+        """(P, P), the diagonal of the strengths from the rows summing to zero."""
+        n = self.layout.n
+        whole = np.zeros((self.layout.size, self.layout.size))
+        table = self.pairs.reshape(n, n)
+        whole[:n, :n] = table + table.T
+        whole[np.arange(n), np.arange(n)] -= whole[:n, :n].sum(axis=1)
+        whole[n:, :n] = self.cross
+        whole[:n, n:] = self.cross.T
+        whole[n:, n:] = self.extra
+        return whole
+
+
+def row_sums(votes: Votes, tie_sizes: Sequence[int]) -> RowSums:
+    """The likelihood of all of `votes`; ties of `tie_sizes` have strengths, without sizes the win is shared."""
+    layout = Layout(len(votes.models), tuple(tie_sizes), len(votes.features))
+    parts = tuple(
+        PairRows(block, layout) if isinstance(block, PairBlock) else OrderRows(block, layout)
+        for block in votes.blocks
+    )
+    weights, squares = votes.weights, None
+    if votes.weights is not None:
+        squares = votes.weights**2
+    if votes.counts is not None:
+        weights = votes.counts if weights is None else weights * votes.counts
+        squares = votes.counts if squares is None else squares * votes.counts
+    return RowSums(parts, layout, weights, squares)

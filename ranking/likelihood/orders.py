@@ -1,0 +1,184 @@
+"""Rankings of K > 2: Plackett-Luce, and Davidson-Luce with a strength for ties of each size.
+
+Plackett-Luce (Luce 1959; Plackett 1975): P(i chosen from A) = exp(u_i) / sum_A exp(u).
+Davidson-Luce (Firth, Kosmidis and Turner 2019): P(T chosen from A) is proportional to
+delta_|T| (prod_T exp(u))^(1/|T|) over the subsets T of A whose size can tie; delta_1 = 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ranking.blocks import OrderBlock, chunks, take_rows
+from ranking.likelihood.stages import plackett_luce_stages, tied_choices
+from ranking.likelihood.terms import CHUNK, Floats, Layout, RowTerms
+
+
+@dataclass(frozen=True)
+class OrderRows:
+    """Rankings of one pattern. With tie sizes in the layout it is Davidson-Luce, without Plackett-Luce."""
+
+    block: OrderBlock
+    layout: Layout
+
+    def thinned(self, every: int) -> OrderRows:
+        """Every so many-th vote."""
+        return OrderRows(self.block.thinned(every), self.layout)
+
+    def walk(self, phi: Floats) -> Iterator[RowTerms]:
+        """The terms of each vote at phi, a chunk at a time."""
+        effects = self.layout.effects(phi)
+        theta = phi[: self.layout.n]
+        tau = phi[self.layout.n : self.layout.n + len(self.layout.tie_sizes)]
+        for part in chunks(len(self.block), CHUNK):
+            items = self.block.items[:, part].astype(np.intp, copy=False)
+            utility = theta[items]  # (K, r)
+            features = None if self.block.features is None else self.block.features[:, :, part]
+            if features is not None:
+                utility += np.tensordot(effects, features, axes=1)
+            terms = _Choices(utility, self.layout.tie_sizes)
+            if self.layout.tie_sizes:
+                terms.davidson_luce(self.block.sizes, tau)
+            else:
+                terms.plackett_luce(self.block.sizes)
+            yield terms.finish(take_rows(self.block, part), items, features)
+
+
+class _Choices:
+    """Sums over the choices of a vote, for r votes of one pattern at once."""
+
+    def __init__(self, utility: Floats, tie_sizes: tuple[int, ...]) -> None:
+        self.width, self.r = utility.shape
+        self.utility = utility
+        self.tie_sizes = tie_sizes
+        ties = len(tie_sizes)
+        self.log_likelihood = np.zeros(self.r)
+        self.score: Floats = np.zeros((self.width, self.r))
+        self.coupling = {
+            (c, d): np.zeros(self.r) for c in range(self.width) for d in range(c + 1, self.width)
+        }
+        self.tie_score = np.zeros((ties, self.r))
+        self.tie_cross = np.zeros((self.width, ties, self.r))
+        self.tie_information = np.zeros((ties, ties, self.r))
+
+    def plackett_luce(self, sizes: tuple[int, ...]) -> None:
+        """Add the choices of a vote with these tied groups, a tie as the mean over its orders."""
+        top = self.utility.max(axis=0)
+        strength = np.exp(self.utility - top)  # (K, r), at most 1
+        once = np.zeros((self.width, self.r))  # sum over the choices of weight / total
+        twice: dict[tuple[int, int], Floats] = {}  # sum of weight / total^2 where both could be chosen
+        log_total, chosen = np.zeros(self.r), 0.0
+        for columns, weight in plackett_luce_stages(sizes, self.width):
+            total = strength[list(columns)].sum(axis=0) if len(columns) > 4 else _sum(strength, columns)
+            log_total += weight * np.log(total)
+            chosen += weight
+            inverse = weight / total
+            squared = inverse / total
+            for place, c in enumerate(columns):
+                once[c] += inverse
+                for d in columns[place + 1 :]:
+                    if (c, d) in twice:
+                        twice[c, d] += squared
+                    else:
+                        twice[c, d] = squared.copy()
+        gain = self._gain_of_the_chosen(sizes)
+        self.log_likelihood += gain @ self.utility - log_total - chosen * top
+        self.score += gain[:, np.newaxis] - strength * once
+        for (c, d), value in twice.items():
+            self.coupling[c, d] -= strength[c] * strength[d] * value
+
+    def _gain_of_the_chosen(self, sizes: tuple[int, ...]) -> Floats:
+        """(K,) how often each column is chosen; the last one left of a complete ranking never has to be."""
+        gain = np.zeros(self.width)
+        gain[: sum(sizes)] = 1.0
+        if sum(sizes) == self.width:
+            gain[self.width - sizes[-1] :] -= 1.0 / sizes[-1]
+        return gain
+
+    def davidson_luce(self, sizes: tuple[int, ...], tau: Floats) -> None:
+        """Add the choices of a vote in which each tied group was chosen as one."""
+        start = 0
+        for size in sizes:
+            if self.width - start > 1:
+                self._choose_together(start, size, tau)
+            start += size
+
+    def _choose_together(self, start: int, size: int, tau: Floats) -> None:
+        subsets = tied_choices(start, self.width, self.tie_sizes)
+        logits = np.empty((len(subsets), self.r))
+        for s, subset in enumerate(subsets):
+            logits[s] = _sum(self.utility, subset) / len(subset)
+            if len(subset) > 1:
+                logits[s] += tau[self.tie_sizes.index(len(subset))]
+        top = logits.max(axis=0)
+        chosen = subsets.index(tuple(range(start, start + size)))
+        self.log_likelihood += logits[chosen] - top
+        p = np.exp(logits - top, out=logits)
+        total = p.sum(axis=0)
+        self.log_likelihood -= np.log(total)
+        p /= total
+        rest = range(start, self.width)
+        mean = np.zeros((self.width, self.r))
+        by_size = np.zeros((len(self.tie_sizes), self.r))
+        for s, subset in enumerate(subsets):
+            share = p[s] / len(subset)
+            for place, c in enumerate(subset):
+                mean[c] += share
+                for d in subset[place + 1 :]:
+                    self.coupling[c, d] += share / len(subset)
+            if len(subset) > 1:
+                tie = self.tie_sizes.index(len(subset))
+                by_size[tie] += p[s]
+                self.tie_cross[list(subset), tie] += share
+        self.score -= mean
+        self.score[start : start + size] += 1.0 / size
+        for c in rest:
+            for d in range(c + 1, self.width):
+                self.coupling[c, d] -= mean[c] * mean[d]
+        self._add_ties(mean, by_size, size)
+
+    def _add_ties(self, mean: Floats, by_size: Floats, size: int) -> None:
+        self.tie_cross -= mean[:, np.newaxis] * by_size[np.newaxis]
+        self.tie_score -= by_size
+        if size > 1:
+            self.tie_score[self.tie_sizes.index(size)] += 1.0
+        self.tie_information -= by_size[:, np.newaxis] * by_size[np.newaxis]
+        for tie in range(len(self.tie_sizes)):
+            self.tie_information[tie, tie] += by_size[tie]
+
+    def finish(self, rows: np.ndarray | slice, items: np.ndarray, features: Floats | None) -> RowTerms:
+        """All terms, those of the covariates (F, K, r) added behind those of the ties."""
+        if features is None:
+            return RowTerms(rows, items, self.log_likelihood, self.score, self.coupling,
+                            self.tie_score, self.tie_cross, self.tie_information)  # fmt: skip
+        cross = self._feature_cross(features)  # (K, F, r)
+        between = np.einsum("fkr,ktr->tfr", features, self.tie_cross)
+        within = np.einsum("fkr,kgr->fgr", features, cross)
+        corner = np.concatenate(
+            [
+                np.concatenate([self.tie_information, between], axis=1),
+                np.concatenate([between.transpose(1, 0, 2), within], axis=1),
+            ]
+        )
+        extra_score = np.concatenate([self.tie_score, np.einsum("fkr,kr->fr", features, self.score)])
+        return RowTerms(rows, items, self.log_likelihood, self.score, self.coupling,
+                        extra_score, np.concatenate([self.tie_cross, cross], axis=1), corner)  # fmt: skip
+
+    def _feature_cross(self, features: Floats) -> Floats:
+        cross = np.zeros((self.width, features.shape[0], self.r))
+        for (c, d), value in self.coupling.items():
+            # Rows of the information sum to zero, so a slot meets a covariate through differences.
+            difference = value * (features[:, d] - features[:, c])
+            cross[c] += difference
+            cross[d] -= difference
+        return cross
+
+
+def _sum(values: Floats, columns: tuple[int, ...]) -> Floats:
+    total: Floats = values[columns[0]].copy()
+    for column in columns[1:]:
+        total += values[column]
+    return total

@@ -1,0 +1,168 @@
+"""Votes, a likelihood and a prior, ready to be solved: shared by fits, bootstraps, profiles and influence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ranking.blocks import PairBlock
+from ranking.connectivity import Connectivity, connectivity_of_table, connectivity_of_votes
+from ranking.covariance import bread
+from ranking.errors import BadVotes
+from ranking.likelihood.gather import RowSums, row_sums
+from ranking.likelihood.pair_table import PairTable, count_pairs
+from ranking.likelihood.terms import Floats, Layout, Terms
+from ranking.newton import Solution, maximise, pin
+from ranking.outcomes import FIRST, SECOND
+from ranking.prior import Ghost, Normal, Prior, check_prior
+from ranking.votes import Votes
+
+BATCH_MODELS = ("bradley-terry", "plackett-luce", "davidson")
+# Fewer votes than this on a model and the spread of its scores says nothing: the model's variance is used.
+FEW_VOTES = 10
+# More votes than this and Newton starts from a fit to a sample of them.
+MANY_ROWS = 100_000
+SAMPLE_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A likelihood with its prior. `firth` asks for the bias-reducing penalty instead of a prior."""
+
+    votes: Votes
+    method: str
+    likelihood: PairTable | RowSums
+    connectivity: Connectivity
+    prior: Prior | None
+    firth: bool = False
+
+    @property
+    def layout(self) -> Layout:
+        return self.likelihood.layout
+
+    @property
+    def pinned(self) -> int:
+        """How many strengths may be shifted together for free while solving; a ghost stands still."""
+        return 0 if isinstance(self.prior, Ghost) else self.layout.n
+
+    def objective(self, phi: Floats) -> Terms:
+        """Penalised log-likelihood, its gradient and information."""
+        terms = self.likelihood.evaluate(phi)
+        if self.firth:
+            return _firth(self.likelihood, terms, phi)
+        return self._with_prior(terms, phi)
+
+    def _with_prior(self, terms: Terms, phi: Floats) -> Terms:
+        if self.prior is None:
+            return terms
+        n = self.layout.n
+        before = self.prior.terms(phi[:n])
+        gradient, information = terms.gradient.copy(), terms.information.copy()
+        gradient[:n] += before.gradient
+        information[:n, :n] += before.information
+        return Terms(terms.log_likelihood + before.log_likelihood, gradient, information)
+
+    def prior_information(self, phi: Floats) -> Floats:
+        """(P, P) what the prior knows about differences of strengths; zero without a prior."""
+        matrix = np.zeros((self.layout.size, self.layout.size))
+        if self.prior is not None:
+            n = self.layout.n
+            matrix[:n, :n] = self.prior.information(phi[:n])
+        return matrix
+
+    def log_prior(self, phi: Floats) -> float:
+        """The log of the prior at phi up to a constant."""
+        return 0.0 if self.prior is None else self.prior.terms(phi[: self.layout.n]).log_likelihood
+
+    def solve(self, start: Floats | None = None) -> Solution:
+        """Newton from `start`, or from zero, or from a sample of the votes when there are many."""
+        if start is None:
+            start = self._start()
+        solution = maximise(self.objective, start, pinned=self.pinned)
+        phi = solution.phi.copy()
+        phi[: self.layout.n] -= phi[: self.layout.n].mean() if self.layout.n else 0.0
+        if self.firth:  # the information and log-likelihood of the votes, without the penalty
+            return replace(solution, phi=phi, terms=self.likelihood.evaluate(phi))
+        return replace(solution, phi=phi)
+
+    def _start(self) -> Floats:
+        zero = np.zeros(self.layout.size)
+        if isinstance(self.likelihood, PairTable) or sum(map(len, self.votes.blocks)) < MANY_ROWS:
+            return zero
+        # Ghosts keep the sample finite where it happens to leave somebody undefeated.
+        sample = replace(self, likelihood=self.likelihood.sample(SAMPLE_ROWS), prior=Ghost(), firth=False)
+        return maximise(sample.objective, zero, pinned=0, tolerance=1e-3).phi
+
+
+def _firth(table: PairTable | RowSums, terms: Terms, phi: Floats) -> Terms:
+    """Jeffreys' penalty, half the log determinant of the information (Firth 1993).
+
+    For pairs its score is h (1/2 - p) per pair, with h the leverage N p (1 - p) var(theta_i - theta_j).
+    """
+    if not isinstance(table, PairTable) or table.davidson:
+        raise BadVotes("The firth prior is worked out for bradley-terry on pairs only; use ghost.")
+    n = table.layout.n
+    inverse = bread(terms.information, n)
+    i, j = table.i, table.j
+    p = 1.0 / (1.0 + np.exp(phi[j] - phi[i]))
+    variance = inverse[i, i] + inverse[j, j] - 2.0 * inverse[i, j]
+    leverage = table.outcomes.sum(axis=0) * p * (1.0 - p) * variance
+    score = leverage * (0.5 - p)
+    gradient = terms.gradient + np.bincount(i, score, n) - np.bincount(j, score, n)
+    # Newton needs the penalty's curvature too, or it swings about the maximum: here with the leverage held.
+    curvature = (
+        PairTable(table.layout, i, j, np.stack([leverage, 0 * p, 0 * p]), table.squares)
+        .evaluate(phi)
+        .information
+    )
+    # The pin carries the scale of the information; without it the determinant is that of mean-zero strengths.
+    scale = max(float(np.trace(terms.information)) / n, 1e-12)
+    _, log_determinant = np.linalg.slogdet(pin(terms.information, n))
+    penalty = 0.5 * (log_determinant - np.log(scale))
+    return Terms(terms.log_likelihood + penalty, gradient, terms.information + curvature)
+
+
+def pose(votes: Votes, model: str | None, prior: str, prior_sd: float) -> Problem:
+    """Choose the likelihood the data ask for, look at who beat whom, and add the prior that is needed."""
+    check_prior(prior)
+    if model is not None and model not in BATCH_MODELS:
+        raise BadVotes(f"There is no model {model!r}; it can be {', '.join(BATCH_MODELS)}.")
+    tie_sizes = _tie_sizes(votes) if model in (None, "davidson") else ()
+    method = "davidson" if tie_sizes else ("bradley-terry" if votes.is_pairwise else "plackett-luce")
+    likelihood: PairTable | RowSums
+    if votes.is_pairwise and not votes.features:
+        likelihood = count_pairs(votes, davidson=bool(tie_sizes))
+        connectivity = connectivity_of_table(likelihood)
+    else:
+        likelihood = row_sums(votes, tie_sizes)
+        connectivity = connectivity_of_votes(votes)
+    if prior == "auto":
+        prior = "none" if connectivity.has_finite_maximum else "ghost"
+    if prior == "firth" and connectivity.weak.max(initial=0) > 0:
+        raise BadVotes(
+            "Some models are not connected by any vote, which the firth prior cannot mend; use ghost."
+        )
+    chosen: Prior | None = None
+    if prior == "ghost":
+        chosen = Ghost()
+    elif prior in ("normal", "estimated"):
+        if not prior_sd > 0.0:
+            raise BadVotes("The standard deviation of a normal prior must be above zero.")
+        chosen = Normal(prior_sd)
+    return Problem(votes, method, likelihood, connectivity, chosen, firth=prior == "firth")
+
+
+def _tie_sizes(votes: Votes) -> tuple[int, ...]:
+    """The sizes of ties seen; none when nothing but whole ties was said, which has no finite strength."""
+    sizes: set[int] = set()
+    decided = False
+    for block in votes.blocks:
+        if isinstance(block, PairBlock):
+            seen = np.bincount(block.outcome, minlength=3)
+            sizes |= {2} if seen[2] else set()
+            decided |= bool(seen[FIRST] + seen[SECOND])
+        else:
+            sizes |= {size for size in block.sizes if size > 1}
+            decided |= len(block.levels()) > 0 and max(block.levels()) > 0
+    return tuple(sorted(sizes)) if decided else ()
