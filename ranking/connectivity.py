@@ -153,9 +153,21 @@ def _mark(beaten: NDArray[np.bool_], block: Block, part: slice, kept: NDArray[np
 
 
 def _connectivity(beaten: NDArray[np.bool_]) -> Connectivity:
+    if beaten.size and _reaches_all(beaten) and _reaches_all(beaten.T):
+        label = np.zeros(len(beaten), dtype=np.intp)
+        return Connectivity(None, label, label)
     graph = csr_array(beaten)
     _, strong = connected_components(graph, directed=True, connection="strong")
-    if strong.max(initial=0) == 0:
-        return Connectivity(None, strong.astype(np.intp), strong.astype(np.intp))
     _, weak = connected_components(graph, directed=False)
     return Connectivity(beaten, weak.astype(np.intp), strong.astype(np.intp))
+
+
+def _reaches_all(beaten: NDArray[np.bool_]) -> bool:
+    """Whether a chain of wins leads from the first model to every other."""
+    reached = np.zeros(len(beaten), dtype=bool)
+    reached[0] = True
+    frontier = reached
+    while frontier.any():
+        frontier = beaten[frontier].any(axis=0) & ~reached
+        reached |= frontier
+    return bool(reached.all())

@@ -18,6 +18,7 @@ from ranking.covariance import (
 )
 from ranking.errors import BadVotes
 from ranking.likelihood.gather import RowSums, row_sums
+from ranking.likelihood.pair_table import PairTable
 from ranking.likelihood.terms import Floats
 from ranking.newton import Solution
 from ranking.prior import Ghost, Normal
@@ -59,9 +60,16 @@ def fit(
     if prior == "estimated":
         problem, solution = _estimate_spread(problem, solution)
     clusters = clusters_of(votes, cluster)
-    per_model = votes.votes_per_model()
+    per_model = _votes_per_model(problem)
     full, notes = _covariance(problem, solution, clusters, per_model, covariance)
     return _result(problem, solution, full, clusters, per_model, covariance, level, notes)
+
+
+def _votes_per_model(problem: Problem) -> NDArray[np.int64]:
+    """Counts without weights; the table has them already when no weights were given."""
+    if isinstance(problem.likelihood, PairTable) and problem.votes.weights is None:
+        return np.rint(problem.likelihood.votes_per_model()).astype(np.int64)
+    return problem.votes.votes_per_model()
 
 
 def _covariance(

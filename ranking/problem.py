@@ -82,6 +82,9 @@ class Problem:
         solution = maximise(self.objective, start, pinned=self.pinned)
         phi = solution.phi.copy()
         phi[: self.layout.n] -= phi[: self.layout.n].mean() if self.layout.n else 0.0
+        if self.prior is None and not self.firth and not self.connectivity.has_finite_maximum:
+            # The maximum is at infinity, however small the last step was.
+            solution = replace(solution, converged=False)
         if self.firth:  # the information and log-likelihood of the votes, without the penalty
             return replace(solution, phi=phi, terms=self.likelihood.evaluate(phi))
         return replace(solution, phi=phi)

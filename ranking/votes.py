@@ -7,7 +7,7 @@ because ten votes carry ten times the information of one, and one vote with weig
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,10 @@ class Votes:
     features: tuple[str, ...] = ()  # names of the covariates
     # (F,) the typical difference of each covariate within a vote, by which the blocks' values are divided.
     feature_scale: Floats | None = None
+
+    def with_counts(self, counts: Floats) -> Votes:
+        """The same votes, each row standing for counts (total,) times what it stood for."""
+        return replace(self, counts=counts if self.counts is None else self.counts * counts)
 
     @property
     def has_ties(self) -> bool:

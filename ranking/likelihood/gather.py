@@ -156,7 +156,7 @@ class _Sums:
 
 
 def row_sums(votes: Votes, tie_sizes: Sequence[int]) -> RowSums:
-    """The likelihood of all of `votes`; ties of `tie_sizes` have strengths, without sizes the win is shared."""
+    """The likelihood of `votes`; ties of `tie_sizes` have strengths, without sizes a tie shares the win."""
     layout = Layout(len(votes.models), tuple(tie_sizes), len(votes.features))
     parts = tuple(
         PairRows(block, layout) if isinstance(block, PairBlock) else OrderRows(block, layout)

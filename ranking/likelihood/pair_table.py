@@ -38,6 +38,11 @@ class PairTable:
         """The same pairs with other counts, for the bootstrap."""
         return replace(self, outcomes=outcomes, squares=outcomes)
 
+    def votes_per_model(self) -> Floats:
+        """(n,) summed weights of the votes each model took part in."""
+        total, n = self.outcomes.sum(axis=0), self.layout.n
+        return np.asarray(np.bincount(self.i, total, n) + np.bincount(self.j, total, n))
+
     def evaluate(self, phi: Floats) -> Terms:
         """Log-likelihood, gradient and information at phi."""
         difference = phi[self.i] - phi[self.j]  # (p,)
