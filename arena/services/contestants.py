@@ -101,7 +101,9 @@ def check_contestant(contestant: Contestant) -> None:
     if others.exclude(pk=contestant.pk).exists():
         raise BadInput(_taken(contestant))
     if contestant.backend not in Backend.values:
-        raise BadInput(f"The backend is {contestant.backend!r}; it must be one of {', '.join(Backend.values)}.")
+        raise BadInput(
+            f"The backend is {contestant.backend!r}; it must be one of {', '.join(Backend.values)}."
+        )
     if not contestant.weight >= 0:
         raise BadInput(f"The weight is {contestant.weight}; it must be 0 or more.")
     if contestant.parent is not None and contestant.parent.arena_id != contestant.arena_id:
@@ -126,7 +128,7 @@ def check_checkpoint(checkpoint: str) -> None:
         raise BadInput(f"The folder {checkpoint} is not a checkpoint: it has no config.json.")
     if not any(folder.glob("*.safetensors")):
         raise BadInput(
-            f"The checkpoint {checkpoint} has no safetensors file. Other formats can run code and are refused."
+            f"The checkpoint {checkpoint} has no safetensors file. Others can run code and are refused."
         )
 
 
@@ -160,7 +162,7 @@ def _check_endpoint(contestant: Contestant) -> None:
 
 def _check_parameters(parameters: Any) -> None:
     if not isinstance(parameters, dict):
-        raise BadInput("The parameters must be an object such as {\"temperature\": 0.8}.")
+        raise BadInput('The parameters must be an object such as {"temperature": 0.8}.')
     for name, value in parameters.items():
         if name not in PARAMETERS:
             near = get_close_matches(name, PARAMETERS, n=1)

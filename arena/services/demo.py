@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 
 from arena import demo_corpus
@@ -48,7 +48,7 @@ def seed_demo() -> DemoSeed:
                 "name": "Demo arena",
                 "description": "Small language models, trained on this machine when the demo was set up, "
                 "answer everyday questions and tell little stories. Which of them writes best?",
-                "guidelines": "Rank the answers from best to worst. Good answers are on topic, clear and kind. "
+                "guidelines": "Rank the answers from best to worst. Good ones are on topic, clear and kind. "
                 "Give two answers the same rank where neither is better.",
                 "k": 4,
                 "is_demo": True,
@@ -56,9 +56,7 @@ def seed_demo() -> DemoSeed:
         )
         if not arena.is_demo:
             raise BadInput(f'There is an arena "{SLUG}" that is not the demo. Rename it, then seed the demo.')
-        Membership.objects.get_or_create(
-            arena=arena, user=user, defaults={"role": Membership.Role.OWNER}
-        )
+        Membership.objects.get_or_create(arena=arena, user=user, defaults={"role": Membership.Role.OWNER})
         prompts = create_prompts(
             arena=arena,
             prompts=[
@@ -74,8 +72,9 @@ def seed_demo() -> DemoSeed:
     return DemoSeed(arena, USER_NAME, password, len(prompts), _missing_work(arena))
 
 
-def checkpoint_ready(name: str, folder: Path | str, *, parameters: dict[str, Any] | None = None,
-                     description: str = "") -> Contestant:
+def checkpoint_ready(
+    name: str, folder: Path | str, *, parameters: dict[str, Any] | None = None, description: str = ""
+) -> Contestant:
     """A demo model stands in `folder`: make it a contestant of the demo arena and plan its responses.
 
     Called again for the same name it plans only what is missing; a contestant that has no
@@ -126,7 +125,7 @@ def _has_responses(contestant: Contestant) -> bool:
     return Response.objects.filter(contestant=contestant).exists()
 
 
-def _demo_user() -> tuple[AbstractBaseUser, str | None]:
+def _demo_user() -> tuple[User, str | None]:
     """The demo's user and its password, kept in the data folder for its owner only."""
     password = _kept_password()
     user, made = get_user_model().objects.get_or_create(

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, Q
 
@@ -79,7 +79,7 @@ def plan_generation(
     contestants: Iterable[Contestant] | None = None,
     samples: int = 1,
     prompts: Iterable[Prompt] | None = None,
-    by: AbstractBaseUser | None = None,
+    by: User | None = None,
 ) -> list[Job]:
     """One job per contestant that owes responses. Planning again adds nothing to what is queued."""
     prompts = None if prompts is None else list(prompts)

@@ -1,0 +1,132 @@
+"""The votes of a data set as K-wise rows: the canonical record, and nothing is lost in it."""
+
+import hashlib
+import hmac
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from arena.models import DataSet, Slot, Vote
+from arena.services import vote_log
+
+SCHEMA_VERSION = 1
+PAGE = 1000
+Row = dict[str, Any]
+
+# Why a vote is not in the rows, in the words of the card.
+CANNOT_JUDGE = "cannot judge"
+RULED_OUT = "withdrawn or quarantined"
+NO_TEXT = "no text"
+SEVERAL_TURNS = "several turns, each side its own"
+
+
+class VoteReader:
+    """Reads the votes of a data set in their order. What is left out is counted in `left_out`."""
+
+    def __init__(self, data_set: DataSet) -> None:
+        self.data_set = data_set
+        self.left_out: Counter[str] = Counter()
+        self.last_page = 0  # how many votes the newest page was made of
+        self._ruled_out = vote_log.ruled_out(data_set.arena, data_set.last_ruling)
+
+    def total(self) -> int:
+        return int(self._votes().count())
+
+    def pages(self) -> Iterator[list[tuple[Row, str]]]:
+        """Rows with their split, a thousand votes at a time, so that memory does not grow with the log."""
+        newest = 0
+        while True:
+            votes = list(
+                self._votes()
+                .filter(pk__gt=newest)
+                .select_related("battle__prompt", "voter")
+                .order_by("pk")[:PAGE]
+            )
+            if not votes:
+                return
+            newest, self.last_page = votes[-1].pk, len(votes)
+            slots = _slots(votes)
+            yield [row for vote in votes if (row := self._row(vote, slots[vote.battle_id]))]
+
+    def _votes(self) -> Any:
+        return Vote.objects.filter(arena=self.data_set.arena_id, pk__lte=self.data_set.last_vote)
+
+    def _row(self, vote: Vote, slots: list[Slot]) -> tuple[Row, str] | None:
+        battle, prompt = vote.battle, vote.battle.prompt
+        why = self._why_not(vote, slots)
+        if why or prompt is None:
+            self.left_out[why] += 1
+            return None
+        system, messages = split_system(prompt.messages)
+        row = {
+            "schema_version": SCHEMA_VERSION,
+            "vote_id": str(vote.pk),
+            "battle_id": str(battle.pk),
+            "prompt_id": prompt.key,
+            "messages": messages,
+            "system": system,
+            "responses": [
+                {
+                    "id": str(slot.response_id),
+                    "contestant": slot.contestant.name,
+                    "text": slot.response.text,
+                    "sample": slot.response.sample,
+                    "sha256": slot.response.sha256,
+                }
+                for slot in slots
+                if slot.response is not None
+            ],
+            "ranks": vote.ranks,
+            "kind": str(vote.kind),
+            "voter": self._pseudonym(vote.voter.pseudonym),
+            "weight": float(vote.details.get("weight", 1.0)),
+            "propensity": battle.propensity,
+            "strategy": battle.strategy,
+            "display_order": [slot.position for slot in slots],
+            "wall_ms": vote.wall_ms,
+            "active_ms": vote.active_ms,
+            "created_at": vote.details.get("voted_at") or vote.created_at.isoformat(),
+        }
+        return row, str(prompt.split)
+
+    def _why_not(self, vote: Vote, slots: list[Slot]) -> str:
+        if vote.pk in self._ruled_out:
+            return RULED_OUT
+        if vote.kind == Vote.Kind.SKIP:
+            return CANNOT_JUDGE
+        if vote.battle.prompt is None or any(slot.response is None for slot in slots):
+            return NO_TEXT
+        if any(slot.response.made_by.get("transcript") for slot in slots if slot.response is not None):
+            return SEVERAL_TURNS
+        return ""
+
+    def _pseudonym(self, pseudonym: str) -> str:
+        """Another name in every data set, so that two of them cannot be joined by voter."""
+        digest = hmac.new(self.data_set.salt.encode(), pseudonym.encode(), hashlib.sha256)
+        return f"voter-{digest.hexdigest()[:20]}"
+
+
+def is_informative(row: Row) -> bool:
+    """Whether the row says that one response is better than another."""
+    return row["ranks"] is not None and len(set(row["ranks"])) > 1
+
+
+def split_system(messages: list[dict[str, str]]) -> tuple[str | None, list[dict[str, str]]]:
+    """The system's text, if there is one, and the messages after it."""
+    plain = [{"role": message["role"], "content": message["content"]} for message in messages]
+    if plain and plain[0]["role"] == "system":
+        return plain[0]["content"], plain[1:]
+    return None, plain
+
+
+def _slots(votes: list[Vote]) -> dict[Any, list[Slot]]:
+    by_battle: dict[Any, list[Slot]] = defaultdict(list)
+    slots = (
+        Slot.objects.filter(battle__in=[vote.battle_id for vote in votes])
+        .select_related("contestant", "response")
+        .defer("response__html", "response__raw")
+        .order_by("battle", "position")
+    )
+    for slot in slots:
+        by_battle[slot.battle_id].append(slot)
+    return by_battle
