@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import models
 
 from arena.models import AuditEntry
@@ -13,7 +13,7 @@ def record(
     *,
     action: str,
     target: models.Model | str,
-    actor: AbstractBaseUser | None = None,
+    actor: User | None = None,
     details: Mapping[str, Any] | None = None,
 ) -> AuditEntry:
     """Write down that `actor` (None: a command or a worker) did `action` to `target`."""

@@ -12,7 +12,10 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
+
+from django.utils import timezone
 
 from arena.models import Arena, Contestant, Leaderboard, Vote
 from arena.services import vote_log
@@ -27,6 +30,9 @@ VOTERS_TO_CLUSTER = 20
 COLUMNS = (
     "rank", "rank_lower", "rank_upper", "model", "rating", "lower", "upper", "votes", "retired",
 )  # fmt: skip
+
+RECENT = timedelta(seconds=5)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 _fitting: dict[int, threading.Lock] = defaultdict(threading.Lock)
 
@@ -43,6 +49,22 @@ def current_leaderboard(arena: Arena) -> Leaderboard:
         return _newest_if_current(arena) or fit_leaderboard(arena=arena)
 
 
+def recent_leaderboard(arena: Arena) -> Leaderboard:
+    """A leaderboard that is some seconds old at most, or being renewed by somebody else now.
+
+    For the reveal after each vote: in a busy arena it must not wait for a fit per vote.
+    """
+    newest = _newest(arena)
+    if newest is None:
+        return current_leaderboard(arena)
+    if newest.created_at > timezone.now() - RECENT or not _fitting[arena.pk].acquire(blocking=False):
+        return newest
+    try:
+        return _newest_if_current(arena) or fit_leaderboard(arena=arena)
+    finally:
+        _fitting[arena.pk].release()
+
+
 def fit_leaderboard(*, arena: Arena) -> Leaderboard:
     """Fit the votes as they are now and keep the result."""
     up_to = vote_log.settled_marks(arena)
@@ -56,13 +78,14 @@ def fit_leaderboard(*, arena: Arena) -> Leaderboard:
     votes = vote_log.read_votes(arena, up_to)
     out = vote_log.ruled_out(arena, up_to.last_ruling)
     settings = {
+        "method_version": METHOD_VERSION,
         "level": LEVEL,
         "seed": SEED,
         "cluster": "voter" if _voters(votes, out) >= VOTERS_TO_CLUSTER else None,
         "contestants": contestants,
     }
     method, rows, details = _fitted(settings, votes, out)
-    return Leaderboard.objects.create(
+    board = Leaderboard.objects.create(
         arena=arena,
         last_vote=up_to.last_vote,
         last_ruling=up_to.last_ruling,
@@ -73,6 +96,8 @@ def fit_leaderboard(*, arena: Arena) -> Leaderboard:
         rows=rows,
         fit=details,
     )
+    _thin_out(board)
+    return board
 
 
 def reproduce(board: Leaderboard) -> list[dict[str, Any]]:
@@ -113,16 +138,34 @@ def _harmless(value: Any) -> Any:
     return value
 
 
+def _newest(arena: Arena) -> Leaderboard | None:
+    # The covariance is large and few look at it.
+    return arena.leaderboards.select_related("arena").defer("fit").first()
+
+
 def _newest_if_current(arena: Arena) -> Leaderboard | None:
-    newest = arena.leaderboards.select_related("arena").first()
-    if newest is None or newest.contestants != _digest(_contestants(arena)):
+    newest = _newest(arena)
+    if newest is None or newest.settings.get("method_version") != METHOD_VERSION:
         return None
-    if newest.fit.get("method_version") != METHOD_VERSION:
+    if (newest.last_vote, newest.last_ruling) != vote_log.newest_ids(arena):
         return None
-    now = vote_log.marks(arena)
-    if (newest.last_vote, newest.last_ruling) != (now.last_vote, now.last_ruling):
-        return None
-    return newest
+    return newest if newest.contestants == _digest(_contestants(arena)) else None
+
+
+def _thin_out(board: Leaderboard) -> None:
+    """Of past hours keep the last snapshot: the log makes the others again.
+
+    Those of the last minute stay, since somebody may be reading them.
+    """
+    earlier = board.arena.leaderboards.filter(
+        id__lt=board.pk, created_at__gt=board.created_at - 2 * HOUR, created_at__lt=board.created_at - MINUTE
+    )
+    by_hour = defaultdict(list)
+    for pk, created_at in earlier.order_by("id").values_list("id", "created_at"):
+        by_hour[created_at.replace(minute=0, second=0, microsecond=0)].append(pk)
+    this_hour = board.created_at.replace(minute=0, second=0, microsecond=0)
+    superseded = [pk for hour, pks in by_hour.items() for pk in (pks if hour == this_hour else pks[:-1])]
+    Leaderboard.objects.filter(id__in=superseded).delete()
 
 
 def _contestants(arena: Arena) -> list[dict[str, Any]]:
@@ -163,7 +206,6 @@ def _fitted(
         "converged": bool(fitted.converged),
         "iterations": int(fitted.iterations),
         "log_likelihood": float(fitted.log_likelihood),
-        "method_version": fitted.method_version,
         "warnings": list(fitted.warnings),
     }
     return fitted.method, rows, details

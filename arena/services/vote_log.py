@@ -63,11 +63,19 @@ def hold_for_append(arena_id: int) -> None:
             cursor.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", [ADVISORY_SPACE, arena_id % 2**31])
 
 
+def newest_ids(arena: Arena) -> tuple[int, int]:
+    """The newest vote's and the newest ruling's id, 0 for none: two look-ups in an index."""
+    votes = Vote.objects.filter(arena=arena).order_by("-id")
+    rulings = VoteRuling.objects.filter(vote__arena=arena).order_by("-id")
+    return (
+        votes.values_list("id", flat=True).first() or 0,
+        rulings.values_list("id", flat=True).first() or 0,
+    )
+
+
 def marks(arena: Arena) -> Marks:
     """Where the log ends now; votes whose transaction is under way may still appear below it."""
-    newest = Vote.objects.filter(arena=arena).order_by("-id").values_list("id", flat=True).first()
-    ruling = VoteRuling.objects.filter(vote__arena=arena).order_by("-id").values_list("id", flat=True).first()
-    return Marks(newest or 0, ruling or 0, Vote.objects.filter(arena=arena).count())
+    return Marks(*newest_ids(arena), Vote.objects.filter(arena=arena).count())
 
 
 def settled_marks(arena: Arena) -> Marks | None:

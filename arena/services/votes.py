@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -67,7 +67,7 @@ def cast_vote(
     return _first_vote(battle=battle, voter=voter, ballot=ballot, key=key)
 
 
-def rule_on_vote(*, vote: Vote, action: str, reason: str, by: AbstractBaseUser | None) -> VoteRuling:
+def rule_on_vote(*, vote: Vote, action: str, reason: str, by: User | None) -> VoteRuling:
     """Take a vote out of the count or put it back, for good reason, on the record.
 
     Leads rule on any vote of their arena, a voter may withdraw their own; `by` None is a
@@ -101,7 +101,7 @@ def reveal(vote: Vote) -> dict[str, Any]:
     told = vote.arena.reveal == Arena.Reveal.AFTER_VOTE and vote.kind != Vote.Kind.SKIP
     ratings: dict[int, Mapping[str, Any]] = {}
     if told:
-        board = leaderboards.current_leaderboard(vote.arena)
+        board = leaderboards.recent_leaderboard(vote.arena)
         ratings = {row["contestant"]: row for row in board.rows}
     slots = []
     for slot in vote.battle.slots.select_related("contestant").order_by("position"):

@@ -1,0 +1,46 @@
+"""Arenas, their contestants and their leaderboards."""
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from arena.api.serializers import ArenaSerializer, ContestantSerializer, LeaderboardSerializer
+from arena.api.views import View, errors
+from arena.models import Arena
+from arena.services import access
+from arena.services.leaderboards import current_leaderboard, leaderboard_data
+
+
+class ArenasView(View):
+    @extend_schema(summary="Arenas you may see", responses={200: ArenaSerializer(many=True)})
+    def get(self, request: Request) -> Response:
+        return Response(ArenaSerializer(Arena.objects.visible_to(request.user), many=True).data)
+
+
+class ArenaView(View):
+    @extend_schema(summary="One arena", responses={200: ArenaSerializer, **errors(401, 404)})
+    def get(self, request: Request, slug: str) -> Response:
+        return Response(ArenaSerializer(access.get_arena(slug=slug, user=request.user)).data)
+
+
+class LeaderboardView(View):
+    @extend_schema(
+        summary="The leaderboard",
+        description="Ratings with 95 % intervals and rank ranges, fitted to all votes up to `last_vote`.",
+        responses={200: LeaderboardSerializer, **errors(401, 404)},
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        arena = access.get_arena(slug=slug, user=request.user)
+        return Response(leaderboard_data(current_leaderboard(arena)))
+
+
+class ContestantsView(View):
+    @extend_schema(
+        summary="Contestants of an arena",
+        description="Retired ones too: nothing that competed disappears.",
+        responses={200: ContestantSerializer(many=True), **errors(401, 404)},
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        arena = access.get_arena(slug=slug, user=request.user)
+        contestants = arena.contestants.select_related("parent").order_by("id")
+        return Response(ContestantSerializer(contestants, many=True).data)

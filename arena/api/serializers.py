@@ -1,0 +1,199 @@
+"""The shapes that go in and out of the API. Rules live in the services, not here."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from arena.models import Arena, Contestant, DataSet, Job, TrainingRun
+
+
+class ErrorSerializer(serializers.Serializer):
+    error = serializers.CharField(help_text="What happened, then what to do.")
+
+
+class BattleRequestSerializer(serializers.Serializer):
+    arena = serializers.CharField(max_length=50, help_text="The arena's slug.")
+    k = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        help_text="How many responses, 2 to 8; else the arena's number.",
+    )
+
+
+class MessageSerializer(serializers.Serializer):
+    role = serializers.CharField()
+    content = serializers.CharField()
+
+
+class BlindPromptSerializer(serializers.Serializer):
+    messages = MessageSerializer(many=True)
+
+
+class BlindSlotSerializer(serializers.Serializer):
+    token = serializers.CharField(help_text="Random, of this battle alone.")
+    position = serializers.IntegerField(help_text="0 is shown first.")
+    text = serializers.CharField()
+    html = serializers.CharField(help_text="The text rendered from Markdown and sanitised.")
+
+
+class BlindBattleSerializer(serializers.Serializer):
+    id = serializers.UUIDField()
+    arena = serializers.CharField()
+    k = serializers.IntegerField()
+    prompt = BlindPromptSerializer()
+    slots = BlindSlotSerializer(many=True)
+
+
+class VoteRequestSerializer(serializers.Serializer):
+    """Exactly one of ranks, best, all_bad and skip."""
+
+    ranks = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=8),
+        required=False,
+        help_text="One per slot by position: 1 is best, equal is tied.",
+    )
+    best = serializers.IntegerField(required=False, min_value=0, help_text="The position of the best one.")
+    all_bad = serializers.BooleanField(required=False)
+    skip = serializers.CharField(required=False, max_length=200, help_text="Why it cannot be judged.")
+    active_ms = serializers.IntegerField(
+        required=False, allow_null=True, min_value=0, help_text="How long the battle was in view."
+    )
+
+
+class VoteExtrasSerializer(serializers.Serializer):
+    """What may come with a ballot. The ballot itself is read by arena/services/ballots.py."""
+
+    active_ms = serializers.IntegerField(required=False, allow_null=True, min_value=0)
+
+
+class RevealedSlotSerializer(serializers.Serializer):
+    position = serializers.IntegerField()
+    contestant = serializers.CharField(allow_null=True)
+    rank = serializers.IntegerField(allow_null=True, help_text="Null: not ranked.")
+    rating = serializers.FloatField(allow_null=True)
+    lower = serializers.FloatField(allow_null=True)
+    upper = serializers.FloatField(allow_null=True)
+
+
+class RevealSerializer(serializers.Serializer):
+    vote = serializers.IntegerField()
+    revealed = serializers.BooleanField(
+        help_text="False after a skip, and where the arena never shows names: they are null then."
+    )
+    slots = RevealedSlotSerializer(many=True)
+
+
+class ArenaSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Arena
+        fields = ["slug", "name", "description", "guidelines", "modality", "k", "access", "reveal"]
+
+
+class ContestantSerializer(serializers.ModelSerializer):
+    parent = serializers.CharField(source="parent.name", default=None, allow_null=True, read_only=True)
+    retired = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Contestant
+        fields = ["id", "name", "description", "backend", "parent", "retired", "created_at"]
+
+    def get_retired(self, contestant: Contestant) -> bool:
+        return contestant.retired_at is not None
+
+
+class LeaderboardRowSerializer(serializers.Serializer):
+    contestant = serializers.IntegerField()
+    model = serializers.CharField()
+    rating = serializers.FloatField()
+    lower = serializers.FloatField()
+    upper = serializers.FloatField()
+    rank = serializers.IntegerField()
+    rank_lower = serializers.IntegerField(help_text="The best place it may have.")
+    rank_upper = serializers.IntegerField(help_text="The worst place it may have.")
+    votes = serializers.IntegerField()
+    retired = serializers.BooleanField()
+
+
+class LeaderboardSerializer(serializers.Serializer):
+    arena = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    last_vote = serializers.IntegerField(help_text="The newest vote it was fitted to.")
+    last_ruling = serializers.IntegerField()
+    method = serializers.CharField()
+    settings = serializers.DictField()
+    counts = serializers.DictField(child=serializers.IntegerField())
+    warnings = serializers.ListField(child=serializers.CharField())
+    leaderboard = LeaderboardRowSerializer(many=True)
+
+
+class JobSerializer(serializers.ModelSerializer):
+    arena = serializers.CharField(source="arena.slug", default=None, allow_null=True, read_only=True)
+    percent = serializers.IntegerField(read_only=True)
+
+    class Meta:
+        model = Job
+        fields = [
+            "id", "kind", "arena", "title", "state", "attempt", "done", "total", "percent", "message",
+            "error", "created_at", "started_at", "finished_at",
+        ]  # fmt: skip
+
+
+class DataSetRequestSerializer(serializers.Serializer):
+    arena = serializers.CharField(max_length=50, help_text="The arena's slug.")
+    formats = serializers.ListField(
+        child=serializers.CharField(max_length=40), required=False, allow_empty=False
+    )
+
+
+class DataSetSerializer(serializers.ModelSerializer):
+    arena = serializers.CharField(source="arena.slug", read_only=True)
+    job = JobSerializer(read_only=True, allow_null=True)
+
+    class Meta:
+        model = DataSet
+        fields = [
+            "id", "arena", "number", "formats", "counts", "last_vote", "last_ruling", "sha256", "job",
+            "created_at", "completed_at",
+        ]  # fmt: skip
+
+
+class TrainingRunRequestSerializer(serializers.Serializer):
+    base = serializers.IntegerField(help_text="The contestant's id to start from.")
+    data_set = serializers.IntegerField(help_text="The data set's id.")
+    name = serializers.CharField(max_length=120, required=False, help_text="Of the new contestant.")
+    objective = serializers.CharField(max_length=40, required=False)
+    parameters = serializers.DictField(required=False, help_text="beta, learning_rate, epochs, …")
+
+
+class TrainingRunSerializer(serializers.ModelSerializer):
+    arena = serializers.CharField(source="arena.slug", read_only=True)
+    base = serializers.CharField(source="base.name", read_only=True)
+    data_set = serializers.IntegerField(source="data_set.number", read_only=True, help_text="Its number.")
+    result = serializers.CharField(source="result.name", default=None, allow_null=True, read_only=True)
+    job = JobSerializer(read_only=True, allow_null=True)
+
+    class Meta:
+        model = TrainingRun
+        fields = [
+            "id", "arena", "name", "base", "data_set", "objective", "parameters", "result", "summary", "job",
+            "created_at", "completed_at",
+        ]  # fmt: skip
+
+
+class MetricSerializer(serializers.Serializer):
+    step = serializers.IntegerField()
+    values = serializers.DictField()
+
+
+def as_object(data: Any) -> dict[str, Any]:
+    """The body, if it is a JSON object; else a ValidationError."""
+    if not isinstance(data, dict):
+        raise serializers.ValidationError('Send a JSON object, such as {"arena": "demo"}.')
+    return data
+
+
+def checked(serializer: type[serializers.Serializer], data: Any) -> dict[str, Any]:
+    """The body's checked values, or a ValidationError."""
+    filled = serializer(data=as_object(data))
+    filled.is_valid(raise_exception=True)
+    return dict(filled.validated_data)

@@ -1,0 +1,36 @@
+from csp.constants import SELF, UNSAFE_INLINE
+from csp.decorators import csp_update
+from django.urls import path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+from arena.api import arenas, battles, work
+from arena.api.views import TokenView, nothing_here
+
+# Swagger UI writes style attributes; scripts stay strict on its page too.
+docs = csp_update({"style-src": [SELF, UNSAFE_INLINE]})(
+    SpectacularSwaggerSplitView.as_view(url_name="api:schema")
+)
+
+app_name = "api"
+urlpatterns = [
+    path("battles/", battles.BattlesView.as_view(), name="battles"),
+    path("battles/<uuid:battle_id>/vote/", battles.VoteView.as_view(), name="vote"),
+    path("arenas/", arenas.ArenasView.as_view(), name="arenas"),
+    path("arenas/<slug:slug>/", arenas.ArenaView.as_view(), name="arena"),
+    path("arenas/<slug:slug>/leaderboard/", arenas.LeaderboardView.as_view(), name="leaderboard"),
+    path("arenas/<slug:slug>/contestants/", arenas.ContestantsView.as_view(), name="contestants"),
+    path("data-sets/", work.DataSetsView.as_view(), name="data_sets"),
+    path("data-sets/<int:pk>/", work.DataSetView.as_view(), name="data_set"),
+    path("training-runs/", work.TrainingRunsView.as_view(), name="training_runs"),
+    path("training-runs/<int:pk>/", work.TrainingRunView.as_view(), name="training_run"),
+    path("training-runs/<int:pk>/metrics/", work.TrainingMetricsView.as_view(), name="training_metrics"),
+    path("jobs/", work.JobsView.as_view(), name="jobs"),
+    path("jobs/<int:pk>/", work.JobView.as_view(), name="job"),
+    path("jobs/<int:pk>/cancel/", work.JobCancelView.as_view(), name="job_cancel"),
+    path("jobs/<int:pk>/retry/", work.JobRetryView.as_view(), name="job_retry"),
+    path("token/", TokenView.as_view(), name="token"),
+    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("docs/", docs, name="docs"),
+    # Whatever else is asked for: the API's own words, not an HTML page.
+    re_path(r"^(?P<path>.*)$", nothing_here),
+]
