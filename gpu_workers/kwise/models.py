@@ -1,0 +1,141 @@
+"""Opens the base of a run: model, tokenizer, device and number type, and the hash that names its revision."""
+
+import hashlib
+import warnings
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from gpu_workers.kwise.config import TrainingConfig
+from gpu_workers.kwise.errors import TrainingError
+
+# The files that make a checkpoint what it is; notes and read-me files beside them do not.
+REVISION_FILES = ("*.safetensors", "config.json", "tokenizer*", "*.jinja", "special_tokens_map.json")
+
+
+@dataclass
+class Base:
+    """An open checkpoint. `stored_dtype` is the number type its weights are kept in on disk."""
+
+    model: Any
+    tokenizer: Any
+    sha256: str
+    folder: Path
+    device: torch.device
+    compute_dtype: torch.dtype
+    stored_dtype: torch.dtype
+
+    @property
+    def context(self) -> int:
+        """The most tokens that the model can see."""
+        return int(getattr(self.model.config, "max_position_embeddings", 0) or 2**20)
+
+    def precision(self) -> AbstractContextManager[Any]:
+        """Where forward passes run: autocast for bfloat16, with parameters kept as they are."""
+        if self.compute_dtype is torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=self.compute_dtype)
+
+
+def find_device(name: str) -> torch.device:
+    """The device of that name, or the best one there is for "auto". Raises TrainingError."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise TrainingError(f'The device "{name}" cannot be used: {str(error).splitlines()[0]}') from None
+    return device
+
+
+def check_base(folder: Path) -> None:
+    """Raise TrainingError unless `folder` holds a checkpoint in safetensors with its tokenizer."""
+    if not folder.is_dir():
+        raise TrainingError(f"There is no checkpoint folder {folder}.")
+    if not (folder / "config.json").is_file():
+        raise TrainingError(f"The folder {folder} is no checkpoint: it has no config.json.")
+    if not list(folder.glob("*.safetensors")):
+        raise TrainingError(
+            f"The checkpoint {folder} has no .safetensors file. "
+            "Other formats can run code when they are opened: convert it first."
+        )
+    if not list(folder.glob("tokenizer*")):
+        raise TrainingError(f"The checkpoint {folder} has no tokenizer beside it.")
+
+
+def revision_hash(folder: Path) -> str:
+    """One hash of all that the model and its tokenizer are made of."""
+    digest = hashlib.sha256()
+    for file in sorted({file for pattern in REVISION_FILES for file in folder.glob(pattern)}):
+        with file.open("rb") as handle:
+            digest.update(f"{file.name} {hashlib.file_digest(handle, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def open_base(config: TrainingConfig) -> Base:
+    """Load the base checkpoint, ready to train: no dropout of its own, attention that takes a mask.
+
+    Raises TrainingError where it is missing, is not safetensors, or cannot be read.
+    """
+    folder = Path(config.base)
+    check_base(folder)
+    transformers_logging.disable_progress_bar()
+    device = find_device(config.device)
+    compute = {"float32": torch.float32, "bfloat16": torch.bfloat16}.get(
+        config.dtype, torch.bfloat16 if device.type == "cuda" else torch.float32
+    )
+    # Full fine-tuning keeps float32 parameters: at small learning rates a bfloat16 one does not move.
+    kept = compute if config.method == "lora" else torch.float32
+    try:
+        settings = AutoConfig.from_pretrained(folder, local_files_only=True)
+        stored = settings.dtype or torch.float32
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=kept, local_files_only=True, use_safetensors=True, attn_implementation="sdpa"
+        )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise TrainingError(
+            f"The checkpoint {folder} cannot be opened: {str(error).splitlines()[0]}"
+        ) from None
+    _drop_dropout(model)
+    model = model.to(device)  # type: ignore[arg-type]  # transformers wraps the method untyped
+    return Base(model, tokenizer, revision_hash(folder), folder, device, compute, stored)
+
+
+def _drop_dropout(model: Any) -> None:
+    """Policy and reference must differ by training alone."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        if isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = 0.0
+
+
+def add_lora(base: Base, config: TrainingConfig) -> None:
+    """Put LoRA adapters on the base's model: only they are trained, and without them it is the reference."""
+    from peft import LoraConfig, get_peft_model
+
+    settings = config.lora
+    adapter = LoraConfig(
+        r=settings["r"],
+        lora_alpha=settings["alpha"],
+        lora_dropout=settings["dropout"],
+        target_modules=settings["target_modules"],
+        task_type="CAUSAL_LM",
+    )
+    try:
+        with warnings.catch_warnings():
+            # peft 0.21 asks transformers 5.23 by a name that it warns of.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+            base.model = get_peft_model(base.model, adapter)
+    except ValueError as error:
+        raise TrainingError(f"LoRA cannot be put on this base: {str(error).splitlines()[0]}") from None
+    for parameter in base.model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()

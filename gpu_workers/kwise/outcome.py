@@ -1,0 +1,75 @@
+"""What a run leaves behind: OUTPUT/model, a checkpoint that any transformers worker opens, and its
+manifest.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from gpu_workers.kwise.checkpoints import file_hashes, publish
+from gpu_workers.kwise.config import TrainingConfig
+from gpu_workers.kwise.data import RankingData
+from gpu_workers.kwise.models import Base, revision_hash
+
+# Folders of this machine: they say nothing about the result.
+PLACES = ("data", "base", "output", "reference_cache", "threads")
+
+
+def code_hash() -> str:
+    """One hash of the trainer's own source."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def settings_of(config: TrainingConfig) -> dict[str, Any]:
+    return {name: value for name, value in config.as_dict().items() if name not in PLACES}
+
+
+def write_model(base: Base, config: TrainingConfig, data: RankingData, summary: Mapping[str, Any]) -> Path:
+    """Write OUTPUT/model whole or not at all: weights, tokenizer, manifest.json. Returns the folder.
+
+    Under LoRA the adapter is merged into the weights, and kept beside them in OUTPUT/adapter.
+    """
+    output = Path(config.output)
+    draft = output / ".draft-model"
+    shutil.rmtree(draft, ignore_errors=True)
+    model = base.model
+    if config.method == "lora":
+        adapter = output / ".draft-adapter"
+        shutil.rmtree(adapter, ignore_errors=True)
+        model.save_pretrained(adapter)
+        publish(adapter, output / "adapter")
+        model = model.merge_and_unload()
+    model.to(base.stored_dtype).save_pretrained(draft)
+    base.tokenizer.save_pretrained(draft)
+    manifest = {
+        "schema_version": 1,
+        "made_by": "gpu_workers.train",
+        "parent": config.parent,
+        "objective": config.objective,
+        "settings": settings_of(config),
+        "base": {"name": base.folder.name, "sha256": base.sha256},
+        "data": {
+            "sha256": data.sha256,
+            **{name: data.manifest.get(name) for name in ("arena", "data_set", "number")},
+        },
+        "code": {
+            "sha256": code_hash(),
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+        },
+        "result": {"sha256": revision_hash(draft), "files": file_hashes(draft)},
+        "summary": dict(summary),
+    }
+    (draft / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False))
+    target = output / "model"
+    publish(draft, target)
+    return target
