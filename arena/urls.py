@@ -9,4 +9,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
     path("api/v1/", include("arena.api.urls")),
+    path("", include("annotation.urls")),
+    path("", include("arena.views.urls")),
 ]

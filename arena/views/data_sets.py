@@ -1,0 +1,87 @@
+from pathlib import Path
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods
+
+from arena.errors import BadInput
+from arena.models import DataSet
+from arena.services import overview
+from arena.services.archives import zipped
+from arena.services.data_sets import (
+    DEFAULT_FORMATS,
+    FORMATS,
+    data_set_folder,
+    request_data_set,
+    verify_data_set,
+)
+from arena.views.entry import arena_page, enter_as_manager
+from arena.views.outputs import shown
+
+
+@never_cache
+@require_http_methods(["GET", "POST"])
+def data_sets(request: HttpRequest, slug: str) -> HttpResponse:
+    """The arena's data sets; POST asks for the next one."""
+    arena = enter_as_manager(request, slug)
+    chosen: list[str] = list(DEFAULT_FORMATS)
+    problem = ""
+    if request.method == "POST":
+        chosen = request.POST.getlist("formats")
+        try:
+            data_set = request_data_set(arena=arena, formats=chosen, by=request.user)
+        except BadInput as error:
+            problem = str(error)
+        else:
+            messages.success(request, f"Data set {data_set.number} is being written.")
+            return redirect("data_set", slug=slug, number=data_set.number)
+    context = {
+        **arena_page(request, arena, "data_sets"),
+        "data_sets": overview.data_sets_of(arena),
+        "formats": [(name, one.description, name in chosen) for name, one in FORMATS.items()],
+        "problem": problem,
+    }
+    return render(request, "arena/data_sets.html", context, status=400 if problem else 200)
+
+
+@never_cache
+@require_GET
+def data_set(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    """One data set: its card, its files and their checksums."""
+    arena = enter_as_manager(request, slug)
+    one = overview.get_data_set(arena=arena, number=number)
+    context = {**arena_page(request, arena, "data_sets"), "data_set": one, "job": one.job, **_contents(one)}
+    return render(request, "arena/data_set.html", context)
+
+
+@never_cache
+@require_GET
+def download(request: HttpRequest, slug: str, number: int) -> HttpResponseBase:
+    """The whole folder as a zip, after its checksums were verified."""
+    arena = enter_as_manager(request, slug)
+    one = overview.get_data_set(arena=arena, number=number)
+    verify_data_set(one)
+    response = StreamingHttpResponse(zipped(data_set_folder(one)), content_type="application/zip")
+    response["Content-Disposition"] = f'attachment; filename="{slug}-data-set-{number}.zip"'
+    return response
+
+
+def _contents(data_set: DataSet) -> dict[str, Any]:
+    if data_set.completed_at is None:
+        return {}
+    files = [{"path": path, **facts} for path, facts in sorted(data_set.manifest["files"].items())]
+    return {"files": files, "card": _card(data_set_folder(data_set))}
+
+
+def _card(folder: Path) -> str:
+    """README.md without its YAML head, as HTML. Empty where the file is gone: the checksums tell."""
+    file = folder / "README.md"
+    if not file.is_file():
+        return ""
+    text = file.read_text()
+    if text.startswith("---\n"):
+        text = text.split("\n---\n", 1)[-1]
+    return shown(text)

@@ -1,0 +1,81 @@
+from typing import Any
+
+from django import forms
+
+from arena.models import Arena
+from arena.services import overview
+from arena.services.training import PARAMETERS
+
+# The trainer knows them all and has the last word; these are the ones that need no settings of their own.
+OBJECTIVES = [
+    ("plackett-luce", "Plackett–Luce: the whole ranking at once (DPO where two are compared)"),
+    ("top-1", "Top 1: the best against all others"),
+    ("dpo", "DPO: every ordered pair by itself"),
+    ("robust-dpo", "Robust DPO: for noisy votes"),
+    ("ipo", "IPO: a bounded margin per pair"),
+    ("hinge", "Hinge: SLiC"),
+    ("simpo", "SimPO: without a reference model"),
+    ("davidson", "Davidson: pairs, learning from ties too"),
+    ("rao-kupper", "Rao–Kupper: pairs, learning from ties too"),
+]
+NUMBERS = {
+    "beta": "How closely the new model stays to the base: larger stays closer.",
+    "learning_rate": "The size of a step. 3e-4 suits small models; 1e-6 to 1e-5 suits large ones.",
+    "epochs": "How often each ranking is seen.",
+    "batch_size": "Rankings per step.",
+    "sft_weight": "How much the preferred responses are also learnt as they are. 0 turns it off.",
+    "seed": "The same seed and data give the same run.",
+}
+WHOLE = {"epochs", "batch_size", "seed"}
+
+
+class DataSetChoice(forms.ModelChoiceField):
+    def label_from_instance(self, obj: Any) -> str:
+        rankings = obj.manifest["splits"]["train"]["informative"]
+        return f"Data set {obj.number}: {rankings} rankings to learn from"
+
+
+class TrainingForm(forms.Form):
+    """What a training run needs. Whether the run can be is the service's to say."""
+
+    base = forms.ModelChoiceField(
+        None, help_text="The contestant to improve. It stays as it is; the result is a new contestant."
+    )
+    data_set = DataSetChoice(None, help_text="Only its train split is learnt from.")
+    name = forms.CharField(
+        required=False, max_length=120, help_text="Of the new contestant. Empty: made from the base's name."
+    )
+    objective = forms.ChoiceField(choices=OBJECTIVES, help_text="How a ranking becomes a loss.")
+
+    def __init__(self, *args: Any, arena: Arena, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        bases, data_sets = overview.trainable(arena), overview.exported(arena)
+        self.fields["base"].queryset = bases
+        self.fields["data_set"].queryset = data_sets
+        self.fields["base"].empty_label = None if bases else "There is none with a checkpoint yet"
+        self.fields["data_set"].empty_label = None if data_sets else "There is none yet: export one first"
+        for name, help_text in NUMBERS.items():
+            default, least, most = PARAMETERS[name]
+            kind = forms.IntegerField if name in WHOLE else forms.FloatField
+            self.fields[name] = kind(
+                initial=default, min_value=least, max_value=most, required=False, help_text=help_text
+            )
+            if kind is forms.FloatField:
+                self.fields[name].widget.attrs["step"] = "any"
+
+    def essentials(self) -> list[forms.BoundField]:
+        return [self[name] for name in self.fields if name not in NUMBERS]
+
+    def numbers(self) -> list[forms.BoundField]:
+        return [self[name] for name in NUMBERS]
+
+    def wanted(self) -> dict[str, Any]:
+        """The arguments of `request_training`."""
+        data = self.cleaned_data
+        return {
+            "base": data["base"],
+            "data_set": data["data_set"],
+            "name": data["name"] or None,
+            "objective": data["objective"],
+            "parameters": {name: data[name] for name in NUMBERS if data[name] is not None},
+        }

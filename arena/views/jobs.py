@@ -1,0 +1,67 @@
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from arena.errors import BadInput
+from arena.services import jobs as job_service
+from arena.services import overview
+
+
+@never_cache
+@require_GET
+@login_required
+def jobs(request: HttpRequest) -> HttpResponse:
+    """The jobs of the arenas that this user manages, and how far they are."""
+    listed = overview.jobs_for(request.user)
+    template = "arena/_jobs.html" if request.htmx else "arena/jobs.html"
+    context = {"jobs": listed, "here": "jobs", "under_way": any(not job.is_finished for job in listed)}
+    return render(request, template, context)
+
+
+@never_cache
+@require_GET
+@login_required
+def job(request: HttpRequest, pk: int) -> HttpResponse:
+    """One job with its log. Its fragment refreshes the page around it once the job has ended."""
+    one = overview.get_job(pk=pk, user=request.user)
+    if not request.htmx:
+        return render(request, "arena/job.html", {"job": one, "here": "jobs"})
+    response = render(request, "arena/_job.html", {"job": one})
+    if one.is_finished:
+        response["HX-Refresh"] = "true"
+    return response
+
+
+@require_POST
+@login_required
+def cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    one = job_service.cancel(overview.get_job(pk=pk, user=request.user))
+    if one.cancel_requested:
+        messages.success(request, f"{one.title}: asked to end.")
+    else:
+        messages.warning(request, f"{one.title} had ended already.")
+    return _back(request)
+
+
+@require_POST
+@login_required
+def retry(request: HttpRequest, pk: int) -> HttpResponse:
+    try:
+        one = job_service.retry(overview.get_job(pk=pk, user=request.user))
+    except BadInput as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"{one.title}: queued again.")
+    return _back(request)
+
+
+def _back(request: HttpRequest) -> HttpResponse:
+    """To the page that the button was on."""
+    target = request.POST.get("next", "")
+    if url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}):
+        return redirect(target)
+    return redirect("jobs")

@@ -1,0 +1,54 @@
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from arena.services import overview
+from arena.services.contestants import bring_back_contestant, retire_contestant
+from arena.services.leaderboards import current_leaderboard
+from arena.services.responses import plan_generation
+from arena.views.entry import arena_page, enter_as_manager
+
+
+@never_cache
+@require_GET
+def manage(request: HttpRequest, slug: str) -> HttpResponse:
+    """What a lead needs to see at a glance."""
+    arena = enter_as_manager(request, slug)
+    context = {
+        **arena_page(request, arena, "manage"),
+        "coverage": overview.coverage(arena),
+        "prompt_counts": overview.prompt_counts(arena),
+        "counts": current_leaderboard(arena).counts,
+        "jobs": overview.newest_jobs(arena),
+    }
+    if request.htmx:
+        return render(request, "arena/_coverage.html", context)
+    return render(request, "arena/manage.html", context)
+
+
+@require_POST
+def generate(request: HttpRequest, slug: str) -> HttpResponse:
+    """Queue the responses that are missing."""
+    arena = enter_as_manager(request, slug)
+    planned = plan_generation(arena=arena, by=request.user)
+    if planned:
+        messages.success(request, f"{len(planned)} contestants are making their missing responses.")
+    else:
+        messages.info(request, "No response is missing.")
+    return redirect("manage", slug=slug)
+
+
+@require_POST
+def retire(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Retire a contestant, or bring a retired one back."""
+    arena = enter_as_manager(request, slug)
+    contestant = overview.get_contestant(arena=arena, pk=pk)
+    if contestant.retired_at is None:
+        retire_contestant(contestant=contestant)
+        messages.success(request, f"{contestant.name} is retired: it is drawn no more, and its votes stay.")
+    else:
+        bring_back_contestant(contestant=contestant)
+        messages.success(request, f"{contestant.name} is drawn again.")
+    return redirect("manage", slug=slug)
