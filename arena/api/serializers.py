@@ -90,7 +90,10 @@ class ArenaSerializer(serializers.ModelSerializer):
 
 
 class ContestantSerializer(serializers.ModelSerializer):
-    parent = serializers.CharField(source="parent.name", default=None, allow_null=True, read_only=True)
+    # The framework takes fields off the class, so its own attribute `parent` stays what it is.
+    parent = serializers.CharField(  # type: ignore[assignment]
+        source="parent.name", default=None, allow_null=True, read_only=True
+    )
     retired = serializers.SerializerMethodField()
 
     class Meta:

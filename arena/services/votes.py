@@ -79,8 +79,9 @@ def rule_on_vote(*, vote: Vote, action: str, reason: str, by: User | None) -> Vo
     if action not in VoteRuling.Action.values:
         raise BadInput(f"A vote is {', '.join(VoteRuling.Action.values[:-1])} or restored, not {action}.")
     if by is not None and not access.may_manage(arena=vote.arena, user=by):
-        own = vote.voter.user_id == by.pk and action == VoteRuling.Action.WITHDRAWN
-        if not own:
+        # A session's voter has no user, and neither does somebody who is not signed in.
+        own = by.pk is not None and vote.voter.user_id == by.pk
+        if not (own and action == VoteRuling.Action.WITHDRAWN):
             raise NotAllowed("Only a lead of the arena may rule on this vote.")
     with transaction.atomic():
         vote_log.hold_for_append(vote.arena_id)
