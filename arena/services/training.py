@@ -19,6 +19,18 @@ from arena.services.responses import plan_generation
 
 LEAST_RANKINGS = 10
 
+# The trainer's objectives, in words for the form. A test holds them to the trainer's own table.
+OBJECTIVES: tuple[tuple[str, str], ...] = (
+    ("plackett-luce", "Plackett-Luce: the whole ranking, ties in either order"),
+    ("top-1", "Top 1: only who is best"),
+    ("dpo", "DPO: every pair, logistic"),
+    ("robust-dpo", "Robust DPO: some votes are taken to be wrong"),
+    ("ipo", "IPO: every pair, squared"),
+    ("hinge", "Hinge: every pair up to a margin"),
+    ("simpo", "SimPO: every pair, without a reference model"),
+    ("davidson", "Davidson: every pair, and learns from ties"),
+    ("rao-kupper", "Rao-Kupper: every pair, and learns from ties"),
+)
 # What may be set, what it is without a word, and the least and the most (None: no number).
 PARAMETERS: dict[str, tuple[Any, float, float]] = {
     "beta": (0.1, 0, 100),
@@ -26,8 +38,14 @@ PARAMETERS: dict[str, tuple[Any, float, float]] = {
     "epochs": (2, 1, 1000),
     "batch_size": (8, 1, 100_000),
     "sft_weight": (0.5, 0, 100),
-    "max_length": (None, 8, 10_000_000),
     "seed": (0, 0, 2**32 - 1),
+    "max_length": (None, 8, 10_000_000),
+    "warmup": (0.1, 0, 1),
+    "weight_decay": (0.0, 0, 100),
+    "max_grad_norm": (1.0, 1e-9, 1e9),
+    "micro_batch": (None, 1, 100_000),
+    "micro_batch_tokens": (8192, 1, 1_000_000_000),
+    "eval_every_steps": (0, 0, 1_000_000),
     "checkpoint_every_seconds": (60, 1, 86_400),
     "checkpoint_every_steps": (50, 1, 1_000_000),
 }
@@ -35,8 +53,19 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "dtype": ("auto", "float32", "bfloat16"),
     "device": ("auto", "cpu", "cuda"),
     "method": ("full", "lora"),
+    "schedule": ("cosine", "linear", "constant"),
 }
-WHOLE = {"epochs", "batch_size", "max_length", "seed", "checkpoint_every_steps"}
+OBJECTS = ("lora", "objective_options")
+WHOLE = {
+    "epochs",
+    "batch_size",
+    "seed",
+    "max_length",
+    "micro_batch",
+    "micro_batch_tokens",
+    "eval_every_steps",
+    "checkpoint_every_steps",
+}
 
 
 @transaction.atomic
@@ -49,10 +78,8 @@ def request_training(
     parameters: Mapping[str, Any] | None = None,
     by: User | None = None,
 ) -> TrainingRun:
-    """A training run and its job, or BadInput with the reason why it cannot be.
-
-    The objective is checked by the trainer, which knows them all.
-    """
+    """A training run and its job, or BadInput with the reason why it cannot be."""
+    _check_objective(objective)
     parameters = _checked_parameters(parameters or {})
     _check_base(base, data_set)
     _check_data_set(data_set)
@@ -100,6 +127,9 @@ def run_config(run: TrainingRun) -> dict[str, Any]:
         "base": run.base.checkpoint,
         "output": str(run_folder(run)),
         "objective": run.objective,
+        "parent": run.base.name,
+        # The base answers with its system prompt, so it is trained with it too.
+        "system_prompt": run.base.system_prompt or None,
     }
 
 
@@ -171,28 +201,41 @@ def _check_data_set(data_set: DataSet) -> None:
 
 
 def _checked_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    checked: dict[str, Any] = {}
     for name, value in parameters.items():
-        if name == "lora":
+        checked[name] = value
+        if name in OBJECTS:
             if not isinstance(value, dict):
-                raise BadInput("lora must be an object of LoRA's settings.")
+                raise BadInput(f"{name} must be an object.")
         elif name in CHOICES:
             if value not in CHOICES[name]:
                 raise BadInput(f"{name} is {value!r}; it must be one of {', '.join(CHOICES[name])}.")
         elif name in PARAMETERS:
-            _check_number(name, value)
+            checked[name] = _checked_number(name, value)
         else:
-            near = get_close_matches(name, [*PARAMETERS, *CHOICES, "lora"], n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"Known are {', '.join([*PARAMETERS, *CHOICES])}."
+            hint = _hint(name, [*PARAMETERS, *CHOICES, *OBJECTS])
             raise BadInput(f"There is no training parameter {name!r}. {hint}")
-    return dict(parameters)
+    return checked
 
 
-def _check_number(name: str, value: Any) -> None:
+def _check_objective(objective: str) -> None:
+    names = [name for name, _ in OBJECTIVES]
+    if objective not in names:
+        raise BadInput(f"There is no objective {objective!r}. {_hint(objective, names)}")
+
+
+def _hint(name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f"Did you mean {near[0]}?" if near else f"Known are {', '.join(known)}."
+
+
+def _checked_number(name: str, value: Any) -> int | float:
     _, least, most = PARAMETERS[name]
     numeric = isinstance(value, int | float) and not isinstance(value, bool)
     if not numeric or not least <= value <= most or (name in WHOLE and value != int(value)):
         kind = "whole number" if name in WHOLE else "number"
         raise BadInput(f"{name} is {value!r}; it must be a {kind} from {least:g} to {most:g}.")
+    return int(value) if name in WHOLE else float(value)
 
 
 def _free_name(base: Contestant, data_set: DataSet, name: str | None) -> str:

@@ -1,0 +1,30 @@
+"""The web side knows the trainer's settings without importing it; here both are held together."""
+
+from arena.services.training import CHOICES, OBJECTIVES, OBJECTS, PARAMETERS, request_training, run_config
+from gpu_workers.kwise.config import TrainingConfig, parse_config
+from gpu_workers.kwise.objectives import OBJECTIVES as TRAINER_OBJECTIVES
+from tests import factories
+
+
+def test_the_form_offers_the_trainer_s_objectives():
+    assert {name for name, _ in OBJECTIVES} == set(TRAINER_OBJECTIVES)
+
+
+def test_the_trainer_accepts_the_configuration_of_a_run(base, voted_arena, export):
+    for _ in range(10):
+        factories.make_vote(voted_arena, [1, 2, 3], prompt=voted_arena.prompts.order_by("id").first())
+    run = request_training(base=base, data_set=export(voted_arena), parameters={"epochs": 3.0, "beta": 1})
+
+    config = parse_config(run_config(run))
+
+    assert (config.epochs, config.beta, config.system_prompt) == (3, 1.0, "Be kind.")
+
+
+def test_defaults_are_the_trainer_s_own():
+    own = TrainingConfig(data="d", base="b", output="o").as_dict()
+
+    assert {name: default for name, (default, _, _) in PARAMETERS.items()} == {
+        name: own[name] for name in PARAMETERS
+    }
+    assert {name: options[0] for name, options in CHOICES.items()} == {name: own[name] for name in CHOICES}
+    assert set(OBJECTS) <= set(own)
