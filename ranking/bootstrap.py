@@ -21,7 +21,7 @@ from ranking.errors import BadVotes
 from ranking.likelihood.pair_table import PairTable
 from ranking.likelihood.terms import Floats
 from ranking.prior import Ghost
-from ranking.problem import Problem, pose
+from ranking.problem import Problem, pose, solved
 from ranking.votes import Votes
 
 UNITS = ("vote", "voter", "prompt")
@@ -67,8 +67,8 @@ def bootstrap(
     if unit not in UNITS or scheme not in SCHEMES:
         raise BadVotes(f"A bootstrap resamples {', '.join(UNITS)}, by {' or '.join(SCHEMES)}.")
     rng = np.random.default_rng(seed)
-    problem = pose(votes, model, prior, prior_sd)
-    start = problem.solve().phi
+    problem, solution = solved(votes, model, prior, prior_sd)
+    start = solution.phi
     table = problem.likelihood
     if unit == "vote" and isinstance(table, PairTable) and votes.weights is None and not problem.firth:
         strengths = _from_table(problem, table, start, rounds, scheme, rng)
@@ -145,9 +145,10 @@ def _together(
 
 def _solved(problem: Problem, start: Floats) -> Floats:
     """One round by Newton; with ghost votes where the resample has lost somebody's only win."""
-    if problem.prior is None and not problem.firth and isinstance(problem.likelihood, PairTable):
-        if not connectivity_of_table(problem.likelihood).has_finite_maximum:
-            problem, start = replace(problem, prior=Ghost()), np.zeros_like(start)
+    table = problem.likelihood
+    bare = problem.prior is None and not problem.firth
+    if bare and isinstance(table, PairTable) and not connectivity_of_table(table).has_finite_maximum:
+        problem, start = replace(problem, prior=Ghost()), np.zeros_like(start)
     return problem.solve(start).phi[: problem.layout.n]
 
 
@@ -173,10 +174,10 @@ def _from_votes(
         resampled = votes.with_counts(times.astype(np.float64)[groups])
         model = "davidson" if problem.layout.tie_sizes else problem.method
         fresh = pose(resampled, model, "firth" if problem.firth else prior, 1.0)
-        if fresh.layout != problem.layout:  # the resample has lost every tie of some size
-            fresh = pose(resampled, model, "ghost", 1.0)
-            found[place] = fresh.solve(np.zeros(fresh.layout.size)).phi[: problem.layout.n]
-            continue
         fresh = fresh if problem.prior is None else replace(fresh, prior=problem.prior)
-        found[place] = fresh.solve(start).phi[: problem.layout.n]
+        # A resample may have lost every tie of some size, and with it that parameter.
+        solution = fresh.solve(start if fresh.layout == problem.layout else None)
+        if not solution.converged:
+            solution = replace(fresh, prior=Ghost()).solve()
+        found[place] = solution.phi[: problem.layout.n]
     return found

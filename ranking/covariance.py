@@ -94,9 +94,13 @@ def clustered_meat(scores: Callable[[NDArray[np.intp], int], csr_array], cluster
     return total
 
 
-def positive_part(matrix: Floats) -> tuple[Floats, bool]:
-    """The nearest matrix without negative variances, and whether anything had to be cut (two-way only)."""
-    values, vectors = eigh(matrix)
-    if values.size == 0 or values[0] >= -1e-9 * max(values[-1], 1e-300):
-        return matrix, False
-    return (vectors * np.maximum(values, 0.0)) @ vectors.T, True
+def at_least(covariance: Floats, floor: Floats) -> Floats:
+    """The covariance, raised to `floor` in every direction in which it is below it.
+
+    Summed by a few clusters the scores leave most directions without any variance, and two ways at once
+    can leave less than none. Votes that belong together never tell more than independent ones.
+    """
+    if not covariance.size:
+        return covariance
+    values, vectors = eigh(floor - covariance)
+    return np.asarray(covariance + (vectors * np.maximum(values, 0.0)) @ vectors.T)

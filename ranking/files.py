@@ -166,7 +166,10 @@ def _order(record: Mapping[str, Any]) -> tuple[list[str], list[int | None]]:
     if code is None:
         said = "no winner" if is_missing(winner) else f"{winner!r} as its winner"
         raise BadVotes(f"has {said}; the words are {', '.join(WINNER_WORDS)}.")
-    return [_name(record["model_a"]), _name(record["model_b"])], RANKS_OF_WINNER[code]
+    pair = [_name(record["model_a"]), _name(record["model_b"])]
+    if pair[0] == pair[1]:
+        raise BadVotes("compares a model with itself.")
+    return pair, RANKS_OF_WINNER[code]
 
 
 def _list_cell(cell: Any, what: str) -> list[Any]:

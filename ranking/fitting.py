@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +11,11 @@ from numpy.typing import NDArray
 from ranking.covariance import (
     FEW_CLUSTERS,
     Clusters,
+    at_least,
     bread,
     centred,
     clustered_meat,
     clusters_of,
-    positive_part,
 )
 from ranking.errors import BadVotes
 from ranking.likelihood.gather import RowSums, row_sums
@@ -22,7 +23,7 @@ from ranking.likelihood.pair_table import PairTable
 from ranking.likelihood.terms import Floats
 from ranking.newton import Solution
 from ranking.prior import Ghost, Normal
-from ranking.problem import BATCH_MODELS, FEW_VOTES, Problem, pose
+from ranking.problem import BATCH_MODELS, FEW_VOTES, Problem, solved
 from ranking.result import Estimate, Fit
 from ranking.votes import Votes
 
@@ -55,14 +56,13 @@ def fit(
         raise BadVotes(f"The level {level} must lie between 0 and 1.")
     if covariance not in COVARIANCES:
         raise BadVotes(f"There is no covariance {covariance!r}; it can be {', '.join(COVARIANCES)}.")
-    problem = pose(votes, model, prior, prior_sd)
-    solution = problem.solve()
+    problem, solution = solved(votes, model, prior, prior_sd)
     if prior == "estimated":
         problem, solution = _estimate_spread(problem, solution)
     clusters = clusters_of(votes, cluster)
     per_model = _votes_per_model(problem)
-    full, notes = _covariance(problem, solution, clusters, per_model, covariance)
-    return _result(problem, solution, full, clusters, per_model, covariance, level, notes)
+    full = _covariance(problem, solution, clusters, per_model, covariance)
+    return _result(problem, solution, full, clusters, per_model, covariance, level)
 
 
 def _votes_per_model(problem: Problem) -> NDArray[np.int64]:
@@ -74,7 +74,7 @@ def _votes_per_model(problem: Problem) -> NDArray[np.int64]:
 
 def _covariance(
     problem: Problem, solution: Solution, clusters: Clusters | None, per_model: NDArray[np.int64], kind: str
-) -> tuple[Floats, list[str]]:
+) -> Floats:
     """(P, P) of all parameters, strengths measured from their mean."""
     n, phi = problem.layout.n, solution.phi
     before = problem.prior_information(phi)
@@ -85,26 +85,22 @@ def _covariance(
         information[:n, :n] += before[:n, :n] - fixed
     inverse = bread(information, n)
     if kind == "model" and clusters is None:
-        return inverse, []
-    notes: list[str] = []
-    if clusters is None:
-        meat = problem.likelihood.meat(phi)
-    else:
-        rows = problem.likelihood
-        if not isinstance(rows, RowSums):
-            rows = row_sums(problem.votes, problem.layout.tie_sizes)
-        meat = clustered_meat(lambda groups, count: rows.scores(phi, groups, count), clusters)
+        return inverse
     # The scores of the undefeated and of the rarely seen hardly vary, whatever their strength: there the
     # model's own variance is the honest one.
     flagged = per_model < FEW_VOTES
     if not problem.connectivity.has_finite_maximum:
         flagged |= problem.connectivity.one_sided()
     if flagged.any():
-        meat = meat + problem.likelihood.one_sided(phi, flagged)
-    meat, cut = positive_part(meat + before) if clusters is not None else (meat + before, False)
-    if cut:
-        notes.append("The two-way clustered variance was not positive in every direction; it was cut there.")
-    return centred(inverse @ meat @ inverse, n), notes
+        before = before + problem.likelihood.one_sided(phi, flagged)
+    independent = centred(inverse @ (problem.likelihood.meat(phi) + before) @ inverse, n)
+    if clusters is None:
+        return independent
+    rows = problem.likelihood
+    if not isinstance(rows, RowSums):
+        rows = row_sums(problem.votes, problem.layout.tie_sizes)
+    meat = clustered_meat(partial(rows.scores, phi), clusters)
+    return at_least(centred(inverse @ (meat + before) @ inverse, n), independent)
 
 
 def _result(
@@ -115,7 +111,6 @@ def _result(
     per_model: NDArray[np.int64],
     kind: str,
     level: float,
-    notes: list[str],
 ) -> Fit:
     votes, layout = problem.votes, problem.layout
     n, phi = layout.n, solution.phi
@@ -135,7 +130,7 @@ def _result(
         log_likelihood=solution.terms.log_likelihood - problem.log_prior(phi),
         converged=solution.converged,
         iterations=solution.iterations,
-        warnings=tuple(_warnings(problem, solution, clusters) + notes),
+        warnings=tuple(_warnings(problem, solution, clusters)),
         ties=dict(zip(layout.tie_sizes, estimates[:ties], strict=True)),
         effects={
             name: replace(estimate, scale=float(scale))

@@ -8,7 +8,7 @@ without them checks the claim (Broderick, Giordano and Meager 2020; on arenas Hu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -18,7 +18,8 @@ from ranking.aggregate import aggregated
 from ranking.covariance import bread
 from ranking.likelihood.gather import RowSums, row_sums
 from ranking.likelihood.terms import Floats
-from ranking.problem import Problem, pose
+from ranking.prior import Ghost
+from ranking.problem import Problem, pose, solved
 from ranking.votes import Votes
 
 # Strengths closer than this are equal but for rounding: a dead heat has not turned.
@@ -44,10 +45,9 @@ class Flip:
 def fragility(
     votes: Votes, *, model: str | None = None, prior: str = "auto", top_only: bool = False
 ) -> list[Flip]:
-    """The flip of rank 1 first, by whichever model needs the fewest votes, then of each adjacent pair below."""
+    """The flip of rank 1 first, by the model that needs the fewest votes, then of each adjacent pair."""
     work = aggregated(votes)
-    problem = pose(work, model, prior, 1.0)
-    solution = problem.solve()
+    problem, solution = solved(work, model, prior)
     n = problem.layout.n
     if n < 2 or not work.total:
         return []
@@ -136,8 +136,10 @@ class _Search:
         problem = self.problem
         model = "davidson" if problem.layout.tie_sizes else problem.method
         # Without a finite answer ghosts stand in, whatever the prior of the whole.
-        rest = pose(
-            problem.votes.with_counts(scale), model, "auto" if problem.prior is None else "ghost", 1.0
-        )
-        phi = rest.solve(self.phi if rest.layout == problem.layout else None).phi
+        rest_prior = "auto" if problem.prior is None else "ghost"
+        rest = pose(problem.votes.with_counts(scale), model, rest_prior, 1.0)
+        solution = rest.solve(self.phi if rest.layout == problem.layout else None)
+        if not solution.converged:
+            solution = replace(rest, prior=Ghost()).solve()
+        phi = solution.phi
         return bool(phi[j] > phi[i] + ROUNDING)

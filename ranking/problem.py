@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ranking.blocks import PairBlock
 from ranking.connectivity import Connectivity, connectivity_of_table, connectivity_of_votes
@@ -21,6 +22,10 @@ from ranking.votes import Votes
 BATCH_MODELS = ("bradley-terry", "plackett-luce", "davidson")
 # Fewer votes than this on a model and the spread of its scores says nothing: the model's variance is used.
 FEW_VOTES = 10
+# Where strengths have a prior, log tie strengths have a wide one too: normal about 0 with this deviation.
+TIE_SPREAD = 3.0
+# Parameters this far out (e^12 is 5,200 Elo points) mean that the maximum is at infinity.
+RUNAWAY = 12.0
 # More votes than this and Newton starts from a fit to a sample of them.
 MANY_ROWS = 100_000
 SAMPLE_ROWS = 20_000
@@ -56,12 +61,18 @@ class Problem:
     def _with_prior(self, terms: Terms, phi: Floats) -> Terms:
         if self.prior is None:
             return terms
-        n = self.layout.n
+        n, ties = self.layout.n, self._ties
         before = self.prior.terms(phi[:n])
         gradient, information = terms.gradient.copy(), terms.information.copy()
         gradient[:n] += before.gradient
+        gradient[ties] -= phi[ties] / TIE_SPREAD**2
         information[:n, :n] += before.information
-        return Terms(terms.log_likelihood + before.log_likelihood, gradient, information)
+        information[ties, ties] += 1.0 / TIE_SPREAD**2
+        return Terms(terms.log_likelihood + self.log_prior(phi), gradient, information)
+
+    @property
+    def _ties(self) -> NDArray[np.intp]:
+        return self.layout.n + np.arange(len(self.layout.tie_sizes))
 
     def prior_information(self, phi: Floats) -> Floats:
         """(P, P) what the prior knows about differences of strengths; zero without a prior."""
@@ -69,11 +80,15 @@ class Problem:
         if self.prior is not None:
             n = self.layout.n
             matrix[:n, :n] = self.prior.information(phi[:n])
+            matrix[self._ties, self._ties] = 1.0 / TIE_SPREAD**2
         return matrix
 
     def log_prior(self, phi: Floats) -> float:
         """The log of the prior at phi up to a constant."""
-        return 0.0 if self.prior is None else self.prior.terms(phi[: self.layout.n]).log_likelihood
+        if self.prior is None:
+            return 0.0
+        spread = float(phi[self._ties] @ phi[self._ties])
+        return self.prior.terms(phi[: self.layout.n]).log_likelihood - 0.5 * spread / TIE_SPREAD**2
 
     def solve(self, start: Floats | None = None) -> Solution:
         """Newton from `start`, or from zero, or from a sample of the votes when there are many."""
@@ -154,6 +169,21 @@ def pose(votes: Votes, model: str | None, prior: str, prior_sd: float) -> Proble
             raise BadVotes("The standard deviation of a normal prior must be above zero.")
         chosen = Normal(prior_sd)
     return Problem(votes, method, likelihood, connectivity, chosen, firth=prior == "firth")
+
+
+def solved(votes: Votes, model: str | None, prior: str, prior_sd: float = 1.0) -> tuple[Problem, Solution]:
+    """The problem and its solution. Under "auto" ghosts step in also where ties leave no finite answer.
+
+    Who beat whom decides whether Bradley-Terry and Plackett-Luce have one; with a free tie strength a
+    group that others only ever tied can drift off together with the tie strength, which shows on the way.
+    """
+    problem = pose(votes, model, prior, prior_sd)
+    solution = problem.solve()
+    lost = not solution.converged or float(np.abs(solution.phi).max(initial=0.0)) > RUNAWAY
+    if prior == "auto" and problem.prior is None and lost and problem.layout.tie_sizes:
+        problem = replace(problem, prior=Ghost())
+        solution = problem.solve()
+    return problem, solution
 
 
 def _tie_sizes(votes: Votes) -> tuple[int, ...]:

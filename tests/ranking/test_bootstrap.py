@@ -23,12 +23,12 @@ def test_bootstrap_of_pairs_agrees_with_the_sandwich():
 
 @pytest.mark.parametrize("model", ["plackett-luce", "davidson"])
 def test_bootstrap_of_rankings_agrees_with_the_sandwich(model):
-    votes = random_votes(np.random.default_rng(2), 5, 500, 4, truth=TRUTH, grain=1.0)
+    votes = random_votes(np.random.default_rng(2), 5, 500, 3, truth=TRUTH, grain=1.0)
 
-    found = bootstrap(votes, rounds=150, model=model, seed=1)
+    found = bootstrap(votes, rounds=50, model=model, seed=1)
 
     expected = fit(votes, model=model).standard_errors
-    assert np.sqrt(np.diag(found.covariance)) == pytest.approx(expected, rel=0.25)
+    assert np.sqrt(np.diag(found.covariance)) == pytest.approx(expected, rel=0.35)
 
 
 @pytest.mark.parametrize("scheme", ["poisson", "multinomial"])
