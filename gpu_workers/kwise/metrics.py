@@ -10,6 +10,9 @@ from torch import Tensor
 from gpu_workers.kwise.objectives import Scores
 from gpu_workers.kwise.votes import UNRANKED, VoteBatch
 
+# Nats. Policy and reference are summed in batches of other shapes, so equal ones differ in their last digits.
+EQUAL = 1e-3
+
 
 def join(parts: list[tuple[Scores, VoteBatch]]) -> tuple[Scores, VoteBatch]:
     """One batch out of several of the same K."""
@@ -36,13 +39,13 @@ def watch(scores: Scores, votes: VoteBatch, *, beta: float) -> dict[str, Any]:
     rewards = beta * scores.log_ratios
     wins = votes.wins()
     gaps = rewards[:, :, None] - rewards[:, None, :]
-    signs = torch.sign(gaps).masked_fill(~wins, 0.0)
+    signs = torch.sign(gaps).masked_fill(~wins | (gaps.abs() < beta * EQUAL), 0.0)
     pairs = wins.sum(dim=(1, 2))
     ordered = pairs > 0
     tau = signs.sum(dim=(1, 2))[ordered] / pairs[ordered]
     top = votes.top()
     return {
-        "accuracy": _mean((1 + torch.sign(gaps[wins])) / 2),
+        "accuracy": _mean((1 + signs[wins]) / 2),
         "kendall_tau": _mean(tau),
         "margin": _mean(gaps[wins]),
         "rewards_by_place": rewards_by_place(rewards, votes),

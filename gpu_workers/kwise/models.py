@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
@@ -23,6 +24,7 @@ class Base:
     """An open checkpoint. `stored_dtype` is the number type its weights are kept in on disk."""
 
     model: Any
+    loading: Any
     tokenizer: Any
     sha256: str
     folder: Path
@@ -92,19 +94,30 @@ def open_base(config: TrainingConfig) -> Base:
     )
     # Full fine-tuning keeps float32 parameters: at small learning rates a bfloat16 one does not move.
     kept = compute if config.method == "lora" else torch.float32
+    model: Any
+    loading: Any
     try:
         settings = AutoConfig.from_pretrained(folder, local_files_only=True)
         stored = settings.dtype or torch.float32
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=kept, local_files_only=True, use_safetensors=True, attn_implementation="sdpa"
+        model, loading = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=kept,
+            local_files_only=True,
+            use_safetensors=True,
+            attn_implementation="sdpa",
+            output_loading_info=True,
         )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise TrainingError(
             f"The checkpoint {folder} cannot be opened: {str(error).splitlines()[0]}"
         ) from None
+    if loading["missing_keys"]:
+        raise TrainingError(
+            f"The checkpoint {folder} is not whole: it lacks {sorted(loading['missing_keys'])[0]}."
+        )
     _drop_dropout(model)
-    model = model.to(device)  # type: ignore[arg-type]  # transformers wraps the method untyped
+    model = model.to(device)
     return Base(model, tokenizer, revision_hash(folder), folder, device, compute, stored)
 
 
