@@ -7,7 +7,7 @@ places at once, so every worker runs it every JOB_REAP_SECONDS in a thread of it
 import logging
 import threading
 
-from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
+from celery.signals import worker_ready, worker_shutting_down
 from django.conf import settings
 from django.db import connection
 
@@ -26,12 +26,9 @@ def give_back(**_: object) -> None:
     """The jobs of this worker stop at their next look at their lease and are queued again."""
     from arena.services import leases
 
-    leases.stop_all()
-
-
-@worker_shutdown.connect
-def stop(**_: object) -> None:
+    # First: what this worker rang for now, it would take from the queue itself, and not do.
     _stopped.set()
+    leases.stop_all()
 
 
 def keep() -> None:

@@ -96,6 +96,11 @@ def ring(job: Job) -> None:
     Job.objects.filter(pk=job.pk).update(rung_at=Now())
 
 
+def note_unheard(job_id: int) -> None:
+    """The message of a queued job came to nothing: the reaper rings again at its next round."""
+    Job.objects.filter(pk=job_id, state=Job.State.QUEUED).update(rung_at=None)
+
+
 def claim(*, job_id: int, owner: str) -> Job | None:
     """Take the job, or None: somebody else has it, it is finished, or it is not yet time."""
     due = Q(run_at=None) | Q(run_at__lte=Now())

@@ -101,6 +101,8 @@ def work_on(job_id: int, work: Callable[[Lease], Mapping[str, Any] | None]) -> J
     becomes one sentence. Safe to call twice for the same message.
     """
     if _stopping.is_set():
+        # The message is used up, and must be sent again for another worker.
+        jobs.note_unheard(job_id)
         return None
     job = jobs.claim(job_id=job_id, owner=f"{socket.gethostname()}:{os.getpid()}")
     if job is None:
