@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
-from scipy.special import logsumexp
 
 from ranking.matchmaking.weak_order import Floats, Ints
 
@@ -51,18 +51,13 @@ class SequentialDraw:
         reached = self._start_probabilities(group)
         for _ in range(len(group) - len(next(iter(reached)))):
             states = list(reached)
-            scores = self._scores(states)
+            chances = _shares(self._scores(states))[:, group].tolist()  # (states, k)
             following: dict[State, float] = {}
-            for state, row in zip(states, scores, strict=True):
-                if not np.isfinite(row).any():
-                    continue
-                total = logsumexp(row)
-                for member in set(group) - set(state):
-                    if not np.isfinite(row[member]):
-                        continue
-                    after = self._canonical((*state, member))
-                    chance = reached[state] * float(np.exp(row[member] - total))
-                    following[after] = following.get(after, 0.0) + chance
+            for state, row in zip(states, chances, strict=True):
+                for member, chance in zip(group, row, strict=True):
+                    if chance > 0.0:
+                        after = self._canonical((*state, member))
+                        following[after] = following.get(after, 0.0) + reached[state] * chance
             if not following:
                 return 0.0
             reached = following
@@ -75,27 +70,53 @@ class SequentialDraw:
         return np.where(np.isfinite(open_to), scores, -np.inf)
 
     def _start(self, rng: np.random.Generator) -> State | None:
-        noisy = self._start_scores() + rng.gumbel(size=self.start.shape)
-        flat = int(np.argmax(noisy))
-        if not np.isfinite(noisy.flat[flat]):
+        scores = self._start_scores()
+        pick = int(np.argmax(scores + rng.gumbel(size=len(scores))))
+        if not np.isfinite(scores[pick]):
             return None
         if self.start.ndim == 1:
-            return (flat,)
-        return self._canonical(divmod(flat, len(self.start)))
+            return (pick,)
+        first, second = _pairs(len(self.start))
+        return int(first[pick]), int(second[pick])
 
     def _start_scores(self) -> Floats:
+        """Log-scores of the contestants (c,) or the pairs (c (c - 1) / 2,) to start with."""
         if self.start.ndim == 1:
             return self.start
-        upper = np.triu(np.ones(self.start.shape, dtype=bool), 1)
-        return np.where(upper, self.start + self.allowed, -np.inf)
+        upper = _pairs(len(self.start))
+        return self.start[upper] + self.allowed[upper]
 
     def _start_probabilities(self, group: State) -> dict[State, float]:
-        scores = self._start_scores()
-        total = logsumexp(scores)
-        size = scores.ndim
-        return {start: float(np.exp(scores[start] - total)) for start in combinations(sorted(group), size)}
+        shares = _shares(self._start_scores()[None, :])[0]
+        size = self.start.ndim
+        count = len(self.start)
+        found = {}
+        for start in combinations(sorted(group), size):
+            # Row by row, pair (i, j) of c follows i (2 c - i - 1) / 2 earlier ones.
+            at = (
+                start[0]
+                if size == 1
+                else start[0] * (2 * count - start[0] - 1) // 2 + start[1] - start[0] - 1
+            )
+            found[start] = float(shares[at])
+        return found
 
     def _canonical(self, members: State) -> State:
         if self.anchored:
             return (members[0], *sorted(members[1:]))
         return tuple(sorted(members))
+
+
+@lru_cache(maxsize=8)
+def _pairs(count: int) -> tuple[Ints, Ints]:
+    """The pairs (i, j), i < j, of `count`, row by row."""
+    first, second = np.triu_indices(count, 1)
+    return first.astype(np.int64), second.astype(np.int64)
+
+
+def _shares(scores: Floats) -> Floats:
+    """Softmax of each row; a row of -inf has no shares at all."""
+    top = scores.max(axis=-1, keepdims=True)
+    raised = np.exp(scores - np.where(np.isfinite(top), top, 0.0))
+    total = raised.sum(axis=-1, keepdims=True)
+    return np.asarray(np.divide(raised, total, out=np.zeros_like(raised), where=total > 0.0))

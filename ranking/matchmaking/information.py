@@ -17,78 +17,108 @@ from scipy.special import ndtr
 from ranking.matchmaking.posterior import Posterior
 from ranking.matchmaking.weak_order import Floats, Ints, expected_information
 
-Aim = Literal["order", "top", "newcomers"]
-AIMS: tuple[Aim, ...] = ("order", "top", "newcomers")
+Aim = Literal["order", "top", "newcomers", "width"]
+AIMS: tuple[Aim, ...] = ("order", "top", "newcomers", "width")
 
 # exp(-z^2 / 2 KAPPA^2): how fast a pair stops mattering once its order is clear.
 KAPPA = 1.4
 # Differences this small (natural log; 7 Elo) are not chased.
 TAU = 0.04
+# Keeps divisions and logarithms finite; far below any variance or worth that matters.
+TINY = 1e-18
 
 
-def pair_weights(posterior: Posterior, aim: Aim = "order") -> Floats:
-    """How much the order of each pair is in doubt, (n, n), symmetric, zero diagonal."""
-    variance = posterior.difference_variance()
-    gap = posterior.mean[:, None] - posterior.mean[None, :]
-    squared = np.divide(gap**2, variance, out=np.zeros_like(gap), where=variance > 0.0)
-    weight = np.exp(squared / (-2.0 * KAPPA**2)) / (variance + TAU**2)
-    np.fill_diagonal(weight, 0.0)
+def difference_variance(covariance: Floats) -> Floats:
+    """Variance of theta_i - theta_j, (..., n, n), zero on the diagonal."""
+    variance = np.diagonal(covariance, axis1=-2, axis2=-1)
+    spread = variance[..., :, None] + variance[..., None, :] - 2.0 * covariance
+    return np.asarray(np.maximum(spread, 0.0))
+
+
+def pair_weights(mean: Floats, covariance: Floats, aim: Aim = "order") -> Floats:
+    """How much the order of each pair is in doubt, (..., n, n), symmetric, zero diagonal.
+
+    "top" and "newcomers" scale the doubt; "width" replaces it: all differences count alike,
+    whether their order is clear or not, which narrows every interval.
+    """
+    others = 1.0 - np.eye(mean.shape[-1])
+    if aim == "width":
+        return np.asarray(np.broadcast_to(others, covariance.shape))
+    variance = difference_variance(covariance)
+    gap = mean[..., :, None] - mean[..., None, :]
+    weight = others * np.exp(gap**2 / (-2.0 * KAPPA**2 * (variance + TINY))) / (variance + TAU**2)
     if aim == "top":
-        weight *= _nearness_to_the_top(gap, variance)
+        weight *= _nearness_to_the_top(others * ndtr(-gap / np.sqrt(variance + TINY)))
     elif aim == "newcomers":
-        weight *= _newness(posterior)
-    return weight
+        weight *= _newness(covariance)
+    return np.asarray(weight)
 
 
-def _nearness_to_the_top(gap: Floats, variance: Floats) -> Floats:
-    """1 / (expected rank of i times expected rank of j)."""
-    behind = ndtr(np.divide(-gap, np.sqrt(variance), out=np.zeros_like(gap), where=variance > 0.0))
-    np.fill_diagonal(behind, 0.0)
-    rank = 1.0 + behind.sum(axis=1)
-    return np.asarray(1.0 / (rank[:, None] * rank[None, :]))
+def _nearness_to_the_top(behind: Floats) -> Floats:
+    """1 / (expected rank of i times expected rank of j), from P(i is behind j)."""
+    rank = 1.0 + behind.sum(axis=-1)
+    return np.asarray(1.0 / (rank[..., :, None] * rank[..., None, :]))
 
 
-def _newness(posterior: Posterior) -> Floats:
-    """The larger variance of the two, against the largest on the board, squared."""
-    spread = posterior.covariance - posterior.covariance.mean(axis=0)
-    variance = np.maximum(np.diag(spread) - spread.mean(axis=1), 1e-12)
-    share = variance / variance.max(initial=1e-12)
-    return np.asarray(np.maximum(share[:, None], share[None, :]) ** 2)
+def _newness(covariance: Floats) -> Floats:
+    """The larger variance of the two, around the board's mean, against the largest, squared."""
+    around = np.diagonal(covariance, axis1=-2, axis2=-1) - 2.0 * covariance.mean(axis=-1)
+    variance = np.maximum(around + covariance.mean(axis=(-2, -1))[..., None], TINY)
+    share = variance / variance.max(axis=-1, keepdims=True)
+    return np.asarray(np.maximum(share[..., :, None], share[..., None, :]) ** 2)
 
 
-def stakes(posterior: Posterior, aim: Aim = "order", among: Ints | None = None) -> Floats:
-    """B = S L S for the contestants `among` (all by default), (c, c).
+def stake_matrix(mean: Floats, covariance: Floats, aim: Aim = "order", among: Ints | None = None) -> Floats:
+    """B = S L S, (..., c, c), for the contestants `among` (all by default)."""
+    weight = pair_weights(mean, covariance, aim)
+    columns = covariance if among is None else covariance[..., among]  # (..., n, c)
+    degree = weight.sum(axis=-1)[..., None]
+    return np.asarray(np.swapaxes(columns, -1, -2) @ (degree * columns - weight @ columns))
+
+
+def stakes(posterior: Posterior, aim: Aim = "order") -> Floats:
+    """B = S L S (n, n), to hand to `choose`.
 
     B changes slowly: one computed up to some ten votes ago serves as well.
     """
-    weight = pair_weights(posterior, aim)
-    columns = posterior.covariance if among is None else posterior.covariance[:, among]  # (n, c)
-    degree = weight.sum(axis=1)
-    return np.asarray(columns.T @ (degree[:, None] * columns) - columns.T @ (weight @ columns))
+    return stake_matrix(posterior.mean, posterior.covariance, aim)
 
 
 def pair_worth(mean: Floats, covariance: Floats, stake: Floats, lapse: float) -> Floats:
-    """Worth of every battle of two, (c, c), by the closed form of tr(A B_GG) for K = 2."""
-    variance = np.diag(covariance)
-    spread = variance[:, None] + variance[None, :] - 2.0 * covariance
-    at_stake = np.diag(stake)
-    gain = at_stake[:, None] + at_stake[None, :] - 2.0 * stake
-    chance = 0.5 * (1.0 + np.tanh(0.5 * (mean[:, None] - mean[None, :])))
+    """Worth of every battle of two, (..., c, c), by the closed form of tr(A B_GG) for K = 2."""
+    at_stake = np.diagonal(stake, axis1=-2, axis2=-1)
+    gain = at_stake[..., :, None] + at_stake[..., None, :] - 2.0 * stake
+    chance = 0.5 + 0.5 * np.tanh(0.5 * (mean[..., :, None] - mean[..., None, :]))
     information = chance * (1.0 - chance)
     if lapse > 0.0:
         seen = (1.0 - lapse) * chance + 0.5 * lapse
         information = ((1.0 - lapse) * information) ** 2 / (seen * (1.0 - seen))
-    return np.asarray(information * gain / (1.0 + information * spread))
+    worth = information * gain / (1.0 + information * difference_variance(covariance))
+    return np.asarray(np.maximum(worth, 0.0))
 
 
-def group_worth(mean: Floats, covariance: Floats, stake: Floats, lapse: float, groups: Ints) -> Floats:
-    """Worth tr(A B_GG) of each row of `groups` (g, K), (g,)."""
-    rows, columns = groups[:, :, None], groups[:, None, :]
-    information = expected_information(mean[groups], lapse)  # (g, K, K)
-    inner = np.eye(groups.shape[1]) + covariance[rows, columns] @ information
+def group_worth(mean: Floats, covariance: Floats, stake: Floats, lapse: float) -> Floats:
+    """Worth tr(A B_GG) of battles, (...), from their own mean (..., K), S_GG and B_GG (..., K, K)."""
+    information = expected_information(mean, lapse)  # (..., K, K)
+    inner = np.eye(mean.shape[-1]) + covariance @ information
     # tr(F (I + S F)^-1 B) = tr((I + S F)^-1 B F)
-    taken = np.linalg.solve(inner, stake[rows, columns] @ information)
-    return np.asarray(np.trace(taken, axis1=-2, axis2=-1))
+    taken = np.linalg.solve(inner, stake @ information)
+    return np.asarray(np.maximum(np.trace(taken, axis1=-2, axis2=-1), 0.0))
+
+
+def short_listed(pairs: Floats, members: Ints, open_to: Floats, size: int) -> tuple[Ints, Ints]:
+    """Who could best join each group, by the sum of their worth in pairs with its members.
+
+    From `pairs` (..., c, c), `members` (..., s) and `open_to` (..., c), 0 or -inf: the short
+    list (..., size) and the groups it makes (..., size, s + 1).
+    """
+    # pairs[b, members[b]] for each leading index b
+    rows = np.take_along_axis(pairs, members[..., :, None], axis=-2)  # (..., s, c)
+    promise = rows.sum(axis=-2) + open_to
+    size = min(size, promise.shape[-1])
+    short = np.argpartition(-promise, size - 1, axis=-1)[..., :size]
+    known = np.broadcast_to(members[..., None, :], (*short.shape, members.shape[-1]))
+    return short, np.concatenate([known, short[..., None]], axis=-1)
 
 
 @dataclass(frozen=True)
@@ -104,16 +134,12 @@ class Growth:
 
     def __call__(self, members: Ints, open_to: Floats) -> Floats:
         """(g, c) log worth; -inf outside the short list.  `open_to` is 0 or -inf for each candidate."""
-        promise = self.pairs[members].sum(axis=1) + open_to  # (g, c)
-        size = min(self.short_list, promise.shape[1])
-        short = np.argpartition(-promise, size - 1, axis=1)[:, :size]  # (g, short)
-        groups = np.concatenate(
-            [np.broadcast_to(members[:, None, :], (*short.shape, members.shape[1])), short[:, :, None]],
-            axis=2,
-        )
+        pairs = np.broadcast_to(self.pairs, (len(members), *self.pairs.shape))
+        short, groups = short_listed(pairs, members, open_to, self.short_list)
+        rows, columns = groups[..., :, None], groups[..., None, :]
         worth = group_worth(
-            self.mean, self.covariance, self.stake, self.lapse, groups.reshape(-1, groups.shape[2])
-        ).reshape(short.shape)
-        logs = np.full(promise.shape, -np.inf)
-        np.put_along_axis(logs, short, np.log(np.maximum(worth, 1e-300)), axis=1)
-        return logs + open_to
+            self.mean[groups], self.covariance[rows, columns], self.stake[rows, columns], self.lapse
+        )
+        logs = np.full(open_to.shape, -np.inf)
+        np.put_along_axis(logs, short, np.log(worth + TINY**2), axis=-1)
+        return np.asarray(logs + open_to)

@@ -27,7 +27,7 @@ from ranking.matchmaking.weak_order import (
 )
 
 NEWTON_STEPS = 30
-NEWTON_TOLERANCE = 1e-8
+NEWTON_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -120,45 +120,39 @@ class Posterior:
         order, levels = sorted_by_rank(group, ranks)
         self._check(order)
         block = self.covariance[np.ix_(order, order)]
-        push, curvature = _laplace_step(self.mean[order], block, pattern(levels), self.lapse)
+        push, curvature = laplace_step(self.mean[order], block, pattern(levels), self.lapse)
         columns = self.covariance[:, order]  # (n, K)
         counts, shown = self._counted(order)
         return replace(
             self,
             mean=self.mean + columns @ push,
-            covariance=_shrunk(self.covariance, columns, _downdate(block, curvature)),
+            covariance=_shrunk(self.covariance, columns, downdate(block, curvature)),
             counts=counts,
             shown=shown,
         )
 
-    def expecting(self, groups: Iterable[Sequence[int]]) -> Posterior:
+    def expecting(self, groups: Iterable[Sequence[int]], times: float = 1.0) -> Posterior:
         """With the battles in flight counted as answered, in the covariance only.
 
         Each takes away the variance that a ranking of its group is expected to; the mean stays.
         Without this, voters who come at the same moment would be asked the same question.
+        `times` counts each battle that often (for looking ahead).
         """
         posterior = self
         for group in groups:
             order = np.asarray(group, dtype=np.int64)
             posterior._check(order)
             block = posterior.covariance[np.ix_(order, order)]
-            information = expected_information(posterior.mean[order], self.lapse)
+            information = times * expected_information(posterior.mean[order], self.lapse)
             columns = posterior.covariance[:, order]
             counts, shown = posterior._counted(order)
             posterior = replace(
                 posterior,
-                covariance=_shrunk(posterior.covariance, columns, _downdate(block, information)),
+                covariance=_shrunk(posterior.covariance, columns, downdate(block, information)),
                 counts=counts,
                 shown=shown,
             )
         return posterior
-
-    def difference_variance(self) -> Floats:
-        """Variance of theta_i - theta_j, (n, n), zero on the diagonal."""
-        variance = np.diag(self.covariance)
-        spread = variance[:, None] + variance[None, :] - 2.0 * self.covariance
-        np.fill_diagonal(spread, 0.0)
-        return np.maximum(spread, 0.0)
 
     def _check(self, order: Ints) -> None:
         if len(order) < 2:
@@ -177,41 +171,41 @@ class Posterior:
         return counts, shown
 
 
-def _laplace_step(mean: Floats, block: Floats, shape: Pattern, lapse: float) -> tuple[Floats, Floats]:
-    """Gradient (K,) and damped curvature (K, K) of one vote's log-likelihood at the posterior mode.
+def laplace_step(mean: Floats, block: Floats, shape: Pattern, lapse: float) -> tuple[Floats, Floats]:
+    """Gradient (..., K) and damped curvature (..., K, K) of a vote's log-likelihood at the posterior mode.
 
-    The mode is mean + block @ push with push equal to the gradient there; searching over
-    `push` needs no inverse of the covariance.
+    `mean` (..., K) and `block` = S_GG (..., K, K) list the contestants best first.  The mode is
+    mean + block @ push with push the gradient there; searching over `push` needs no inverse.
     """
-    push: Floats = np.zeros(len(mean))
-    best = -np.inf
-    step: Floats = np.zeros(len(mean))
-    identity = np.eye(len(mean))
-    curvature: Floats = np.zeros_like(block)
+    push = np.zeros_like(mean)
+    step = np.zeros_like(mean)
+    best = np.full(mean.shape[:-1], -np.inf)
+    curvature = np.zeros_like(block)
+    identity = np.eye(mean.shape[-1])
     for _ in range(NEWTON_STEPS):
         trial = push + step
-        shift = block @ trial
+        shift = (block @ trial[..., None])[..., 0]
         value, gradient, hessian = derivatives(mean + shift, shape)
         honest = honesty(value, shape.uniform, lapse)
-        mixed = float(value - np.log(honest)) if lapse > 0.0 and honest > 0.0 else float(value)
-        objective = mixed - 0.5 * float(trial @ shift)
-        if objective < best - 1e-12:
-            step = 0.5 * step
-            continue
-        push, best = trial, objective
-        gradient = honest * gradient
-        curvature = honest * hessian
-        step = np.linalg.solve(identity + curvature @ block, gradient - push)
-        if np.abs(block @ step).max() < NEWTON_TOLERANCE:
+        # log of the mixture, up to a constant: (1 - e) exp(l) / honest is its value
+        objective = value - np.log(honest) - 0.5 * (trial * shift).sum(axis=-1)
+        rises = objective >= best - 1e-12
+        push = np.where(rises[..., None], trial, push)
+        best = np.where(rises, objective, best)
+        curvature = np.where(rises[..., None, None], honest[..., None, None] * hessian, curvature)
+        rest = (honest[..., None] * gradient - trial)[..., None]
+        following = np.linalg.solve(identity + curvature @ block, rest)[..., 0]
+        step = np.where(rises[..., None], following, 0.5 * step)
+        if np.abs(block @ step[..., None]).max() < NEWTON_TOLERANCE:
             break
     return push, curvature
 
 
-def _downdate(block: Floats, information: Floats) -> Floats:
+def downdate(block: Floats, information: Floats) -> Floats:
     """A = H (I + S_GG H)^-1, symmetric: what a group's information takes from the covariance."""
-    inner = np.eye(len(block)) + block @ information
-    taken = np.linalg.solve(inner.T, information).T
-    return np.asarray(0.5 * (taken + taken.T))
+    inner = np.eye(block.shape[-1]) + information @ block
+    taken = np.linalg.solve(inner, information)  # (I + H S)^-1 H, the same matrix
+    return np.asarray(0.5 * (taken + np.swapaxes(taken, -1, -2)))
 
 
 def _shrunk(covariance: Floats, columns: Floats, taken: Floats) -> Floats:

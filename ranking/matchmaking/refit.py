@@ -17,11 +17,10 @@ from ranking.matchmaking.weak_order import (
     derivatives,
     honesty,
     pattern,
-    sorted_by_rank,
 )
 
 NEWTON_STEPS = 200
-NEWTON_TOLERANCE = 1e-7
+NEWTON_TOLERANCE = 1e-5
 SD_TOLERANCE = 1e-3
 # The prior of a lapse: as if 1 vote in 20 had been seen to be random, among 20 votes.
 LAPSE_PRIOR = (1.0, 19.0)
@@ -70,24 +69,42 @@ def pack(
     """Votes sorted into blocks of one pattern; identical votes of two are added up."""
     if len(groups) != len(ranks):
         raise ValueError(f"There are {len(groups)} groups and {len(ranks)} rankings; give one for each.")
-    rows: dict[tuple[int, ...], list[Ints]] = defaultdict(list)
-    worth: dict[tuple[int, ...], list[float]] = defaultdict(list)
+    worth = np.ones(len(groups)) if weights is None else np.asarray(weights, dtype=np.float64)
+    by_size: dict[int, list[int]] = defaultdict(list)
     for at, (group, vote) in enumerate(zip(groups, ranks, strict=True)):
-        order, levels = sorted_by_rank(group, vote)
-        if len(order) < 2:
-            raise ValueError(f"Vote {at} ranks fewer than two contestants.")
-        rows[levels].append(order)
-        worth[levels].append(1.0 if weights is None else float(weights[at]))
+        if len(group) != len(vote):
+            raise ValueError(f"A vote on {len(group)} contestants has {len(vote)} ranks; give one for each.")
+        by_size[len(group)].append(at)
     blocks = []
-    for levels, orders in rows.items():
-        order = np.stack(orders)
-        if order.min() < 0 or order.max() >= n:
-            raise ValueError(f"A vote names a contestant outside 0 to {n - 1}.")
-        blocks.append(Block(pattern(levels), *_added_up(n, order, np.array(worth[levels]))))
+    for places in by_size.values():
+        order, levels = _best_first(n, [groups[at] for at in places], [ranks[at] for at in places])
+        kinds, kind_of = np.unique(levels, axis=0, return_inverse=True)
+        for kind, row in enumerate(kinds):
+            mine = kind_of.ravel() == kind
+            shape = pattern(tuple(row.tolist()))
+            blocks.append(Block(shape, *added_up(n, order[mine], worth[places][mine])))
     return blocks
 
 
-def _added_up(n: int, order: Ints, weight: Floats) -> tuple[Ints, Floats]:
+def _best_first(
+    n: int, groups: Sequence[Sequence[int]], ranks: Sequence[Sequence[int | None]]
+) -> tuple[Ints, Ints]:
+    """Contestants best first (v, K) and their ranks as 1, 2, ..., with 0 for unranked (v, K)."""
+    order = np.asarray(groups, dtype=np.int64)
+    if order.shape[1] < 2:
+        raise ValueError("A vote ranks fewer than two contestants.")
+    if order.min() < 0 or order.max() >= n:
+        raise ValueError(f"A vote names a contestant outside 0 to {n - 1}.")
+    if (np.diff(np.sort(order, axis=1), axis=1) == 0).any():
+        raise ValueError("A contestant is listed twice in one vote; each may appear once.")
+    given = np.array(ranks, dtype=np.float64)  # None becomes nan, which sorts last
+    by_rank = np.argsort(given, axis=1, kind="stable")
+    given = np.take_along_axis(given, by_rank, axis=1)
+    levels = 1 + np.cumsum(np.diff(given, axis=1, prepend=given[:, :1]) > 0.0, axis=1)
+    return np.take_along_axis(order, by_rank, axis=1), np.where(np.isnan(given), 0, levels)
+
+
+def added_up(n: int, order: Ints, weight: Floats) -> tuple[Ints, Floats]:
     if order.shape[1] != 2:
         return order, weight
     totals = np.bincount(order[:, 0] * n + order[:, 1], weights=weight, minlength=n * n)
@@ -179,21 +196,23 @@ def maximise(
 ) -> tuple[Floats, Floats, float, float]:
     """Mode, covariance, prior sd and lapse.
 
-    Newton with step halving; between steps the prior variance moves to its EM value
-    (theta' theta + trace of the covariance + 1) / (n + 1) and the lapse to the expected share of lapses.
+    Newton with step halving; between steps the prior variance moves to MacKay's fixed point,
+    theta' theta / g with g = n - tr(covariance) / sd^2 (MacKay 1992, eq. 4.9; one contestant at
+    one unit is added to both), and the lapse to the expected share of lapses.
     """
     n = len(theta)
     cast = float(sum(block.weight.sum() for block in blocks))
     now = slope(theta, blocks, lapse)
     for _ in range(NEWTON_STEPS):
         precision = 1.0 / sd**2
-        factor = cho_factor(now.damped + precision * np.eye(n), lower=True)
+        factor = _factor(now, precision)
         step = cho_solve(factor, now.gradient - precision * theta)
         theta, now, moved = _climb(theta, step, now, blocks, lapse, precision)
         settled = moved < NEWTON_TOLERANCE
         if estimate_sd and cast:
             spread = float(np.trace(cho_solve(factor, np.eye(n))))
-            variance = (float(theta @ theta) + spread + SD_PRIOR) / (n + 1)
+            learnt = n - precision * spread  # how many strengths the votes pin down
+            variance = (float(theta @ theta) + SD_PRIOR) / (learnt + SD_PRIOR)
             target = min(max(variance**0.5, SMALLEST_SD), LARGEST_SD)
             settled = settled and abs(target - sd) < SD_TOLERANCE * sd
             sd = target
@@ -221,14 +240,19 @@ def _climb(
     return theta, now, 0.0
 
 
+def _factor(now: Slope, precision: float) -> tuple[Floats, bool]:
+    """Cholesky factor of the observed information, or of the damped one where that is indefinite.
+
+    A mixture may be indefinite away from its mode; the damped information never is.
+    """
+    prior = precision * np.eye(len(now.gradient))
+    try:
+        factor, lower = cho_factor(now.observed + prior, lower=True)
+    except np.linalg.LinAlgError:
+        factor, lower = cho_factor(now.damped + prior, lower=True)
+    return factor, bool(lower)
+
+
 def _covariance(now: Slope, sd: float) -> Floats:
-    """Inverse of the observed information, or of the damped one where the former is indefinite."""
-    prior = np.eye(len(now.gradient)) / sd**2
-    for information in (now.observed, now.damped):
-        try:
-            factor = cho_factor(information + prior, lower=True)
-        except np.linalg.LinAlgError:
-            continue  # indefinite: a mixture may be, far from its mode; the damped one never is
-        inverse = cho_solve(factor, np.eye(len(prior)))
-        return np.asarray(0.5 * (inverse + inverse.T))
-    raise ArithmeticError("The information of the votes is not finite, so no covariance exists.")
+    inverse = cho_solve(_factor(now, 1.0 / sd**2), np.eye(len(now.gradient)))
+    return np.asarray(0.5 * (inverse + inverse.T))

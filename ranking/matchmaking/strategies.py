@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ranking.matchmaking.draw import SequentialDraw
-from ranking.matchmaking.information import Aim, Growth, pair_weights, pair_worth, stakes
+from ranking.matchmaking.information import TINY, Aim, Growth, pair_weights, pair_worth, stake_matrix
 from ranking.matchmaking.posterior import Posterior
 from ranking.matchmaking.weak_order import Floats, Ints
 
@@ -114,14 +114,18 @@ def information(at: Situation) -> SequentialDraw:
     else:
         keep = np.arange(len(ids))
     chosen = ids[keep]
-    stake = at.stake[np.ix_(chosen, chosen)] if at.stake is not None else stakes(posterior, at.aim, chosen)
+    stake = (
+        at.stake[np.ix_(chosen, chosen)]
+        if at.stake is not None
+        else stake_matrix(posterior.mean, posterior.covariance, at.aim, chosen)
+    )
     covariance = posterior.covariance[np.ix_(chosen, chosen)]
     mean = posterior.mean[chosen]
     pairs = pair_worth(mean, covariance, stake, posterior.lapse)
-    growth = Growth(mean, covariance, stake, posterior.lapse, np.maximum(pairs, 0.0), SHORT_LIST)
+    growth = Growth(mean, covariance, stake, posterior.lapse, pairs, SHORT_LIST)
     taste = np.log(at.weights[keep])
     start = np.full((len(ids), len(ids)), -np.inf)
-    start[np.ix_(keep, keep)] = np.log(np.maximum(pairs, 1e-300)) + taste[:, None] + taste[None, :]
+    start[np.ix_(keep, keep)] = np.log(pairs + TINY**2) + taste[:, None] + taste[None, :]
     place = np.full(len(ids), -1)
     place[keep] = np.arange(len(keep))
 
@@ -138,7 +142,7 @@ def _most_at_stake(at: Situation) -> Ints:
     if at.stake is not None:
         touched = np.diag(at.stake)[at.ids]
     else:
-        doubt = pair_weights(at.posterior, at.aim).sum(axis=1)[at.ids]
+        doubt = pair_weights(at.posterior.mean, at.posterior.covariance, at.aim).sum(axis=1)[at.ids]
         touched = doubt * np.diag(at.posterior.covariance)[at.ids] ** 2
     return np.sort(np.argpartition(-touched * at.weights, MOST_WEIGHED - 1)[:MOST_WEIGHED])
 
