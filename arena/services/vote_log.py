@@ -79,13 +79,17 @@ def marks(arena: Arena) -> Marks:
 
 
 def settled_marks(arena: Arena) -> Marks | None:
-    """Where the log ends now, and for good. None while a long import keeps its end open."""
+    """Where the log ends now, and for good. None while a long import keeps its end open.
+
+    A caller's transaction must hold no row that a vote refers to, but with `no_key`.
+    """
     if connection.vendor != "postgresql":
         return marks(arena)
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'")
             cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [ADVISORY_SPACE, arena.pk % 2**31])
+            cursor.execute("SET LOCAL lock_timeout = DEFAULT")
             return marks(arena)
     except OperationalError as error:
         if getattr(error.__cause__, "sqlstate", None) != "55P03":  # lock_not_available

@@ -27,8 +27,9 @@ def request_data_set(
     Raises BadInput for an unknown format and where no counted vote says anything.
     """
     chosen = _checked_formats(formats)
-    # Two requests at once get two numbers: the arena's row is held until the end.
-    arena = Arena.objects.select_for_update().get(pk=arena.pk)
+    # Two requests at once get two numbers: the arena's row is held until the end. Held with
+    # "no key", or a vote's foreign key would wait for it while its end of the log waits for us.
+    arena = Arena.objects.select_for_update(no_key=True).get(pk=arena.pk)
     if not Vote.objects.filter(arena=arena).counted().exclude(kind=Vote.Kind.SKIP).exists():
         raise BadInput(f"{arena.name} has no votes to export yet. Vote first, then export.")
     marks = vote_log.settled_marks(arena)
