@@ -24,6 +24,8 @@ from arena.services import demo
 from arena.supervisor import Child, Supervisor
 
 LOOK_SECONDS = 2.0
+# Celery warns of a superuser at length, three times; on a laptop's container that is nothing to act on.
+QUIET = "ignore:You're running the worker with superuser privileges"
 
 
 class Command(BaseCommand):
@@ -55,6 +57,7 @@ Example: python manage.py serve --port 8000"""
         address = os.environ.get("ARENA_PUBLIC_URL", local).rstrip("/")
         news = News(self.stdout.write, local, address, None if no_demo else _seed())
         environment = {**os.environ, "ARENA_PUBLIC_URL": address, "PYTHONUNBUFFERED": "1"}
+        environment.setdefault("PYTHONWARNINGS", QUIET)
         children = [_web(host, port, threads, environment)]
         if not no_workers:
             children += _workers(environment, self.stdout.write)
