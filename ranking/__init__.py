@@ -3,6 +3,8 @@
     from ranking import Votes, fit
     board = fit(Votes.from_pairs(models_a, models_b, winners), cluster="voter").table()
 
+Beside fit(): ranking.bootstrap, fragility, agreement, raters, context (tasks and composites), preference
+(cycles), mixture (groups of voters), profile (intervals for few votes), online (Elo and its kin).
 No Django, no clock, no global randomness. `python -m ranking FILE` is the command line.
 """
 

@@ -34,6 +34,13 @@ class PairBlock:
     def __len__(self) -> int:
         return len(self.first)
 
+    def chosen(self, kept: NDArray[np.bool_]) -> PairBlock:
+        """The votes whose position among all votes is kept (total,)."""
+        rows = np.arange(len(self)) if self.rows is None else self.rows
+        part = np.flatnonzero(kept[rows])
+        features = None if self.features is None else self.features[:, part]
+        return PairBlock(self.first[part], self.second[part], self.outcome[part], rows[part], features)
+
     def thinned(self, every: int) -> PairBlock:
         """Every so many-th vote, without copying (but for the rows)."""
         part = slice(None, None, every)
@@ -62,6 +69,13 @@ class OrderBlock:
 
     def __len__(self) -> int:
         return int(self.items.shape[1])
+
+    def chosen(self, kept: NDArray[np.bool_]) -> OrderBlock:
+        """The votes whose position among all votes is kept (total,)."""
+        rows = np.arange(len(self)) if self.rows is None else self.rows
+        part = np.flatnonzero(kept[rows])
+        features = None if self.features is None else self.features[:, :, part]
+        return OrderBlock(np.ascontiguousarray(self.items[:, part]), self.sizes, rows[part], features)
 
     def thinned(self, every: int) -> OrderBlock:
         """Every so many-th vote, without copying (but for the rows)."""

@@ -21,6 +21,8 @@ from ranking.newton import pin
 from ranking.votes import Votes
 
 CLUSTERS = ("voter", "prompt", "both")
+# Information in a direction that the votes say nothing about and no prior covers.
+NOTHING_KNOWN = 1e-8
 # Fewer clusters than this and no formula knows the variance between them.
 FEW_CLUSTERS = 20
 
@@ -64,7 +66,12 @@ def bread(information: Floats, pinned: int) -> Floats:
     """(P, P) inverse of the information, with the first `pinned` parameters having mean zero."""
     if len(information) == 0:
         return information
-    return centred(np.asarray(np.linalg.inv(pin(information, pinned)), dtype=np.float64), pinned)
+    matrix = pin(information, pinned)
+    try:
+        inverse = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
+    except np.linalg.LinAlgError:  # a maximum at infinity: say so with a huge variance, not with an exception
+        inverse = np.asarray(np.linalg.inv(matrix + NOTHING_KNOWN * np.eye(len(matrix))), dtype=np.float64)
+    return centred(inverse, pinned)
 
 
 def centred(covariance: Floats, pinned: int) -> Floats:

@@ -22,13 +22,14 @@ from ranking.likelihood.gather import RowSums, row_sums
 from ranking.likelihood.pair_table import PairTable
 from ranking.likelihood.terms import Floats
 from ranking.newton import Solution
+from ranking.online import ONLINE_MODELS, fit_online
 from ranking.prior import Ghost, Normal
 from ranking.problem import BATCH_MODELS, FEW_VOTES, Problem, solved
 from ranking.result import Estimate, Fit
 from ranking.votes import Votes
 
 COVARIANCES = ("sandwich", "model")
-MODELS = BATCH_MODELS
+MODELS = (*BATCH_MODELS, *ONLINE_MODELS)
 
 
 def fit(
@@ -56,6 +57,12 @@ def fit(
         raise BadVotes(f"The level {level} must lie between 0 and 1.")
     if covariance not in COVARIANCES:
         raise BadVotes(f"There is no covariance {covariance!r}; it can be {', '.join(COVARIANCES)}.")
+    if model in ONLINE_MODELS:
+        if cluster is not None:
+            raise BadVotes(f"{model} has no scores to cluster; leave the model out or use bradley-terry.")
+        return fit_online(votes, model, level=level)
+    if model is not None and model not in MODELS:
+        raise BadVotes(f"There is no model {model!r}; it can be {', '.join(MODELS)}.")
     problem, solution = solved(votes, model, prior, prior_sd)
     if prior == "estimated":
         problem, solution = _estimate_spread(problem, solution)

@@ -52,6 +52,11 @@ class Votes:
         """The same votes, each row standing for counts (total,) times what it stood for."""
         return replace(self, counts=counts if self.counts is None else self.counts * counts)
 
+    def taken(self, kept: NDArray[np.bool_]) -> Votes:
+        """Only the votes with kept (total,); the rest of the columns stay, so that positions stay too."""
+        blocks = tuple(block.chosen(kept) for block in self.blocks)
+        return replace(self, blocks=blocks, all_bad=0)
+
     @property
     def has_ties(self) -> bool:
         """Whether any vote says that two contestants are equally good."""
