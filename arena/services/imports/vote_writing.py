@@ -10,6 +10,8 @@ from django.utils.crypto import salted_hmac
 
 from arena.errors import BadRow
 from arena.models import Arena, Battle, Contestant, Prompt, Response, Slot, Vote, Voter
+from arena.models.battles import random_token
+from arena.services.bulk import insert_rows
 from arena.services.contestants import uploaded_contestants
 from arena.services.imports.conversations import Answer, Message
 from arena.services.imports.report import at_line
@@ -20,7 +22,7 @@ from arena.services.responses import NewResponse, new_row, text_hash
 STRATEGY = "imported"
 SPACE = uuid.UUID("6f0d7f0a-51d3-5b0c-9d0e-4f6a3c1b7e55")  # of the battles' names
 LONGEST_KEY = 120
-BATCH = 500
+Place = tuple[int, int, int]  # of a response: prompt, contestant, sample
 
 
 class VoteWriter:
@@ -50,20 +52,7 @@ class VoteWriter:
         responses = self._responses(list(new.values()), prompts)
         self._battles(new, prompts)
         self._slots(new, responses)
-        Vote.objects.bulk_create(
-            [
-                Vote(
-                    arena=self.arena,
-                    battle_id=key,
-                    voter=self._voters[vote.voter],
-                    kind=vote.kind,
-                    ranks=None if vote.ranks is None else list(vote.ranks),
-                    details=vote.details,
-                )
-                for key, vote in new.items()
-            ],
-            batch_size=BATCH,
-        )
+        self._votes(new)
         return len(new)
 
     def _meet_contestants(self, new: dict[uuid.UUID, ImportedVote]) -> None:
@@ -82,8 +71,7 @@ class VoteWriter:
                 Voter(pseudonym=pseudonym, kind=Voter.Kind.IMPORTED)
                 for pseudonym in pseudonyms
                 if pseudonym not in there
-            ],
-            batch_size=BATCH,
+            ]
         )
         for voter in [*there.values(), *made]:
             self._voters[pseudonyms[voter.pseudonym]] = voter
@@ -107,51 +95,100 @@ class VoteWriter:
         prompts = known | made
         return {line: prompts[key] for line, (key, _) in wanted.items()}
 
-    def _responses(
-        self, votes: list[ImportedVote], prompts: dict[int, Prompt]
-    ) -> dict[tuple[int, int], Response]:
-        """By line and slot; the same text of the same model on the same prompt is one response."""
+    def _responses(self, votes: list[ImportedVote], prompts: dict[int, Prompt]) -> dict[tuple[int, int], int]:
+        """Ids by line and slot; the same text of the same model on the same prompt is one response."""
         texts = _TextsThere({prompt.pk for prompt in prompts.values()})
-        rows: dict[tuple[int, int], Response] = {}
+        places: dict[tuple[int, int], Place] = {}
         for vote in votes:
             for slot, answer in enumerate(vote.texts.answers):
                 contestant = self._contestants[vote.models[slot]]
-                rows[vote.line, slot] = texts.row(
+                places[vote.line, slot] = texts.place(
                     prompts[vote.line].pk, contestant, answer, self.file_name, render=self.show
                 )
-        Response.objects.bulk_create(texts.new, batch_size=BATCH)
-        return rows
+        insert_rows(
+            Response,
+            (
+                "prompt_id",
+                "contestant_id",
+                "sample",
+                "text",
+                "raw",
+                "html",
+                "sha256",
+                "made_by",
+                "created_at",
+            ),
+            (
+                (
+                    row.prompt_id,
+                    row.contestant_id,
+                    row.sample,
+                    row.text,
+                    row.raw,
+                    row.html,
+                    row.sha256,
+                    row.made_by,
+                    self.now,
+                )
+                for row in texts.new
+            ),
+        )
+        ids = texts.ids()
+        return {at: ids[place] for at, place in places.items()}
 
     def _battles(self, new: dict[uuid.UUID, ImportedVote], prompts: dict[int, Prompt]) -> None:
-        Battle.objects.bulk_create(
-            [
-                Battle(
-                    id=key,
-                    arena=self.arena,
-                    prompt=prompts.get(vote.line),
-                    voter=self._voters[vote.voter],
-                    k=len(vote.models),
-                    strategy=STRATEGY,
-                    closed_at=self.now,
+        insert_rows(
+            Battle,
+            ("id", "arena_id", "prompt_id", "voter_id", "k", "strategy", "created_at", "closed_at"),
+            (
+                (
+                    key,
+                    self.arena.pk,
+                    prompts[vote.line].pk if vote.line in prompts else None,
+                    self._voters[vote.voter].pk,
+                    len(vote.models),
+                    STRATEGY,
+                    self.now,
+                    self.now,
                 )
                 for key, vote in new.items()
-            ],
-            batch_size=BATCH,
+            ),
         )
 
-    def _slots(self, new: dict[uuid.UUID, ImportedVote], responses: dict[tuple[int, int], Response]) -> None:
-        Slot.objects.bulk_create(
-            [
-                Slot(
-                    battle_id=key,
-                    position=position,
-                    contestant=self._contestants[model],
-                    response=responses.get((vote.line, position)),
+    def _slots(self, new: dict[uuid.UUID, ImportedVote], responses: dict[tuple[int, int], int]) -> None:
+        insert_rows(
+            Slot,
+            ("battle_id", "position", "contestant_id", "response_id", "token"),
+            (
+                (
+                    key,
+                    position,
+                    self._contestants[model].pk,
+                    responses.get((vote.line, position)),
+                    random_token(),
                 )
                 for key, vote in new.items()
                 for position, model in enumerate(vote.models)
-            ],
-            batch_size=BATCH,
+            ),
+        )
+
+    def _votes(self, new: dict[uuid.UUID, ImportedVote]) -> None:
+        insert_rows(
+            Vote,
+            ("arena_id", "battle_id", "voter_id", "kind", "ranks", "skip_reason", "details", "created_at"),
+            (
+                (
+                    self.arena.pk,
+                    key,
+                    self._voters[vote.voter].pk,
+                    vote.kind,
+                    None if vote.ranks is None else list(vote.ranks),
+                    "",
+                    vote.details,
+                    self.now,
+                )
+                for key, vote in new.items()
+            ),
         )
 
 
@@ -160,20 +197,20 @@ class _TextsThere:
 
     def __init__(self, prompt_ids: set[int]) -> None:
         self.new: list[Response] = []
-        self._by_text: dict[tuple[int, int, str], Response] = {}
+        self._there = Response.objects.filter(prompt__in=prompt_ids)
+        self._by_text: dict[tuple[int, int, str], int] = {}
         self._samples: dict[tuple[int, int], int] = defaultdict(int)
-        known = Response.objects.filter(prompt__in=prompt_ids).only(
-            "prompt_id", "contestant_id", "sha256", "sample"
-        )
-        for row in known:
-            self._keep(row)
+        columns = ("prompt_id", "contestant_id", "sha256", "sample")
+        for prompt, contestant, digest, sample in self._there.values_list(*columns):
+            self._keep(prompt, contestant, digest, sample)
 
-    def row(
+    def place(
         self, prompt_id: int, contestant: Contestant, answer: Answer, file_name: str, *, render: bool
-    ) -> Response:
-        found = self._by_text.get((prompt_id, contestant.pk, text_hash(answer.text)))
-        if found is not None:
-            return found
+    ) -> Place:
+        """Where the response is, or will be once `new` is written."""
+        sample = self._by_text.get((prompt_id, contestant.pk, text_hash(answer.text)))
+        if sample is not None:
+            return prompt_id, contestant.pk, sample
         made_by: dict[str, Any] = {"file": file_name}
         if answer.is_transcript:
             made_by["transcript"] = True
@@ -181,13 +218,16 @@ class _TextsThere:
         item = NewResponse(prompt_id, sample, answer.text, raw=answer.raw, made_by=made_by)
         row = new_row(contestant, item, render=render)
         self.new.append(row)
-        self._keep(row)
-        return row
+        self._keep(prompt_id, contestant.pk, row.sha256, sample)
+        return prompt_id, contestant.pk, sample
 
-    def _keep(self, row: Response) -> None:
-        place = (row.prompt_id, row.contestant_id)
-        self._by_text[(*place, row.sha256)] = row
-        self._samples[place] = max(self._samples[place], row.sample + 1)
+    def ids(self) -> dict[Place, int]:
+        rows = self._there.values_list("prompt_id", "contestant_id", "sample", "pk")
+        return {(prompt, contestant, sample): pk for prompt, contestant, sample, pk in rows}
+
+    def _keep(self, prompt: int, contestant: int, digest: str, sample: int) -> None:
+        self._by_text[prompt, contestant, digest] = sample
+        self._samples[prompt, contestant] = max(self._samples[prompt, contestant], sample + 1)
 
 
 def _named_prompt(vote: ImportedVote) -> tuple[str, list[Message]] | None:
