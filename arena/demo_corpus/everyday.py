@@ -1,15 +1,16 @@
 """The demo's prompts about cooking, habits and the people one knows."""
 
-from arena.demo_corpus.families import Family, Kind, subjects_from
+from arena.demo_corpus.families import OPEN, Family, Kind, subjects_from
 
 DISHES = Family(
     key="dish",
     kinds=(
-        Kind("make", "step", ("How do I make {it}?", "Teach me to cook {it}.")),
-        Kind("buy", "buy", ("What do I need for {it}?", "What should I buy to make {it}?")),
-        Kind("side", "side", ("What goes well with {it}?", "What can I serve with {it}?")),
-        Kind("taste", "taste", ("What should {it} taste like?", "Describe the taste of {it}.")),
-        Kind("rescue", "fault", ("What can go wrong with {it}?", "Why did I fail to make good {it}?")),
+        Kind("make", ("step",), ("How do I make {it}?", "Teach me to cook {it}.")),
+        Kind("buy", ("buy",), ("What do I need for {it}?", "What should I buy to make {it}?")),
+        Kind("side", ("side",), ("What goes well with {it}?", "What can I serve with {it}?")),
+        Kind("taste", ("taste",), ("What should {it} taste like?", "Describe the taste of {it}.")),
+        Kind("about", OPEN, ("Tell me about {it}.", "I want to try {it}.")),
+        Kind("rescue", ("fault",), ("What can go wrong with {it}?", "Why did I fail to make good {it}?")),
     ),
     aspects={
         "step": ("To make {it}, {step}.", "The trick with {it} is to {step}."),
@@ -62,20 +63,6 @@ DISHES = Family(
             side: smoked sausages / radishes
             taste: fresh and tangy / mild and creamy
             fault: peel the potatoes too late / drown it in oil
-        lemonade
-            it: lemonade
-            step: melt the sugar in hot water / squeeze the lemons by hand
-            buy: six lemons / brown sugar
-            side: ice cubes / a sprig of mint
-            taste: cool and sour / bright and fresh
-            fault: use old lemons / boil the juice
-        omelette
-            it: mushroom omelette
-            step: shake the pan gently / fold it while it is soft
-            buy: four eggs / brown mushrooms
-            side: a green salad / rye bread
-            taste: tender and nutty / earthy and soft
-            fault: use a sticky pan / wash the mushrooms
         bread
             it: banana bread
             step: mash very ripe bananas / bake it for fifty minutes
@@ -97,10 +84,11 @@ DISHES = Family(
 HABITS = Family(
     key="habit",
     kinds=(
-        Kind("how", "advice", ("How can I {do}?", "Please help me to {do}.")),
-        Kind("start", "start", ("Give me one small step to {do}.", "How do I start to {do}?")),
-        Kind("why", "gain", ("Why should I {do}?", "What do I gain if I {do}?")),
-        Kind("trouble", "comfort", ("I tried to {do} and failed.", "I find it hard to {do}.")),
+        Kind("how", ("advice",), ("How can I {do}?", "Please help me to {do}.")),
+        Kind("start", ("start",), ("Give me one small step to {do}.", "How do I start to {do}?")),
+        Kind("why", ("gain",), ("Why should I {do}?", "What do I gain if I {do}?")),
+        Kind("about", OPEN, ("I want to {do}.", "Tell me how people {do}.")),
+        Kind("trouble", ("comfort",), ("I tried to {do} and failed.", "I find it hard to {do}.")),
     ),
     aspects={
         "advice": ("If you want to {do}, {advice}.", "The best way to {do} is to {advice}."),
@@ -148,16 +136,6 @@ HABITS = Family(
             advice: give everything its own place / clean up for ten minutes a day
             start: clear the chair / fill one bag with old things
             gain: you find your keys / guests can come any time
-        worry
-            do: worry less
-            advice: write your fears on paper / take a walk after lunch
-            start: breathe out slowly / name one thing that went well
-            gain: your shoulders relax / small problems stay small
-        guitar
-            do: learn the guitar
-            advice: practise fifteen minutes a day / play songs that you love
-            start: tune the strings / learn two chords
-            gain: you can sing with friends / your fingers grow quick
         run
             do: run five kilometres
             advice: run slowly and walk in between / train on three days a week
@@ -168,11 +146,6 @@ HABITS = Family(
             advice: invite a neighbour for coffee / take part in a course
             start: smile at one person / ask a simple question
             gain: someone laughs with you / weekends are less lonely
-        names
-            do: remember names
-            advice: repeat the name aloud / connect it with a picture
-            start: listen closely once / write one name down
-            gain: people feel welcome / meetings go smoothly
         """
     ),
 )
@@ -180,15 +153,16 @@ HABITS = Family(
 PEOPLE = Family(
     key="person",
     kinds=(
-        Kind("gift", "gift", ("What can I give {my} as a present?", "I need a gift for {my}.")),
+        Kind("gift", ("gift",), ("What can I give {my} as a present?", "I need a gift for {my}.")),
         Kind(
             "thanks",
-            "thanks",
+            ("thanks",),
             ("Write a thank-you note to {my}.", "What can I write to {my} to say thanks?"),
             more=("wish",),
         ),
-        Kind("visit", "visit", ("What can I do with {my} on Sunday?", "Plan an afternoon with {my}.")),
-        Kind("praise", "praise", ("Say something nice about {my}.", "Write a compliment for {my}.")),
+        Kind("visit", ("visit",), ("What can I do with {my} on Sunday?", "Plan an afternoon with {my}.")),
+        Kind("about", OPEN, ("I want to please {my}.", "Help me to make {my} happy.")),
+        Kind("praise", ("praise",), ("Say something nice about {my}.", "Write a compliment for {my}.")),
     ),
     aspects={
         "gift": ("{your} would enjoy {gift}.", "You could give {your} {gift}."),
@@ -247,22 +221,6 @@ PEOPLE = Family(
             deed: the trip to the opera / your funny letters
             visit: go to the flea market / sing old hits
             praise: a wonderful laugh / great taste in hats
-        boss
-            my: my boss
-            your: your boss
-            name: Boss
-            gift: a mug for strong coffee / a small cactus
-            deed: the trust in my plan / the free afternoon
-            visit: have lunch by the river / play a round of chess
-            praise: a fair mind / time for every question
-        cousin
-            my: my cousin
-            your: your cousin
-            name: Cousin
-            gift: a board game / a book of riddles
-            deed: teaching me to swim / the postcards from abroad
-            visit: fly a drone / cook a huge pizza
-            praise: wild ideas / a lot of courage
         """
     ),
 )

@@ -11,16 +11,19 @@ from dataclasses import dataclass
 from itertools import product
 from string import Formatter
 
+OPEN: tuple[str, ...] = ()
+
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of question: its wordings, the aspect that answers it, and what may be added.
+    """A kind of question: the aspects that answer it, its wordings, and what may be added.
 
-    Without `more`, an answer goes on with any other open aspect of the family.
+    Aspects that are OPEN: every one that is not closed. Without `more`, an answer goes on
+    with the family's other open aspects.
     """
 
     key: str
-    aspect: str
+    aspects: tuple[str, ...]
     questions: tuple[str, ...]
     more: tuple[str, ...] = ()
 
@@ -41,7 +44,8 @@ class Subject:
 class Family:
     """Subjects of one sort. `aspects` maps an aspect to its sentence patterns.
 
-    An aspect that is named by some kind's `more` belongs to that kind alone.
+    Those of a kind with `more` are closed: a story or a note stands alone, and would read
+    oddly in the middle of another answer. The others are open.
     """
 
     key: str
@@ -49,13 +53,17 @@ class Family:
     aspects: dict[str, tuple[str, ...]]
     subjects: tuple[Subject, ...]
 
-    def additions(self, kind: Kind) -> tuple[str, ...]:
-        """The aspects that may follow the chief one in an answer to this kind of question."""
-        if kind.more:
-            return kind.more
-        # A story or a note stands alone: it would read oddly in the middle of another answer.
-        closed = {aspect for other in self.kinds if other.more for aspect in (other.aspect, *other.more)}
-        return tuple(aspect for aspect in self.aspects if aspect != kind.aspect and aspect not in closed)
+    def open_aspects(self) -> tuple[str, ...]:
+        closed = {aspect for kind in self.kinds if kind.more for aspect in (*kind.aspects, *kind.more)}
+        return tuple(aspect for aspect in self.aspects if aspect not in closed)
+
+    def answering(self, kind: Kind) -> tuple[str, ...]:
+        """The aspects that answer this kind of question."""
+        return kind.aspects or self.open_aspects()
+
+    def additions(self, kind: Kind, aspect: str) -> tuple[str, ...]:
+        """What may follow a sentence of `aspect` in an answer to this kind of question."""
+        return kind.more or tuple(other for other in self.open_aspects() if other != aspect)
 
     def sentences(self, subject: Subject, aspect: str) -> tuple[str, ...]:
         """Every sentence that the grammar can write about this aspect of the subject."""

@@ -45,12 +45,13 @@ class Traits:
 def answer(prompt: DemoPrompt, rng: random.Random, style: Style = PLAIN) -> str:
     """One answer to the prompt; the same `rng` state gives the same answer."""
     family, kind, subject = prompt.family, prompt.kind, prompt.subject
-    said = [rng.choice(family.sentences(subject, kind.aspect))]
+    first = rng.choice(family.answering(kind))
+    said = [rng.choice(family.sentences(subject, first))]
     if rng.random() >= style.short:
-        for aspect in rng.sample(family.additions(kind), k=min(len(family.additions(kind)), 2)):
+        others = family.additions(kind, first)
+        # A story has one aspect to go on with, and draws from it twice.
+        for aspect in rng.sample(others, k=2) if len(others) > 1 else others * 2:
             said.append(rng.choice(family.sentences(subject, aspect)))
-        if len(said) == 2 and rng.random() < 0.5:
-            said.append(rng.choice(family.sentences(subject, kind.more[0])))
     said = list(dict.fromkeys(said))
     if rng.random() < style.slip:
         said = _slip(said, rng)
@@ -71,7 +72,7 @@ def _slip(said: list[str], rng: random.Random) -> list[str]:
         return [*said, said[0]]
     if fault == 1:
         stray = rng.choice(prompts())
-        return [rng.choice(stray.family.sentences(stray.subject, stray.kind.aspect)), *said[1:]]
+        return [rng.choice(sorted(_answers(stray))), *said[1:]]
     words = said[-1].split()
     return [*said[:-1], " ".join(words[: max(2, len(words) // 2)])]
 
@@ -90,7 +91,7 @@ def is_readable(text: str) -> bool:
 def is_on_topic(prompt: DemoPrompt, text: str) -> bool:
     """Whether a sentence answers this very question, and none is about another subject."""
     own = _about(prompt.family)[prompt.subject.key]
-    asked = set(prompt.family.sentences(prompt.subject, prompt.kind.aspect))
+    asked = _answers(prompt)
     said = sentences_in(text)
     return any(part in asked for part in said) and all(
         part in own or part not in _known() or part in _PHRASES for part in said
@@ -112,6 +113,17 @@ def traits(text: str) -> Traits:
 
 _POLITE = frozenset(OPENINGS + CLOSINGS)
 _PHRASES = _POLITE | frozenset(CHEERS)
+
+
+@cache
+def _answers(prompt: DemoPrompt) -> frozenset[str]:
+    """The sentences that answer the very question."""
+    family = prompt.family
+    return frozenset(
+        sentence
+        for aspect in family.answering(prompt.kind)
+        for sentence in family.sentences(prompt.subject, aspect)
+    )
 
 
 @cache

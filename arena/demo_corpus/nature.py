@@ -1,20 +1,21 @@
 """The demo's prompts about animals, places and weather."""
 
-from arena.demo_corpus.families import Family, Kind, subjects_from
+from arena.demo_corpus.families import OPEN, Family, Kind, subjects_from
 
 ANIMALS = Family(
     key="animal",
     kinds=(
         Kind(
             "story",
-            "story",
+            ("story",),
             ("Tell me a short story about {it}.", "Write a little story with {it} in it."),
             more=("ending",),
         ),
-        Kind("look", "look", ("What does {it} look like?", "How do I recognise {it}?")),
-        Kind("food", "food", ("What does {it} eat?", "What is the favourite food of {it}?")),
-        Kind("home", "home", ("Where does {it} live?", "Where could I see {it}?")),
-        Kind("name", "name", ("Suggest a name for {it}.", "How should I call {it} in my story?")),
+        Kind("look", ("look",), ("What does {it} look like?", "How do I recognise {it}?")),
+        Kind("food", ("food",), ("What does {it} eat?", "What is the favourite food of {it}?")),
+        Kind("home", ("home",), ("Where does {it} live?", "Where could I see {it}?")),
+        Kind("about", OPEN, ("Tell me about {it}.", "What do you know about {it}?")),
+        Kind("name", ("name",), ("Suggest a name for {it}.", "How should I call {it} in my story?")),
     ),
     aspects={
         "story": (
@@ -62,12 +63,6 @@ ANIMALS = Family(
             food: worms / fat slugs
             home: under a pile of leaves / in the garden hedge
             name: Prickles / Pepper
-        frog
-            it: a frog
-            look: long legs and wide eyes / smooth green skin
-            food: flies / small snails
-            home: beside the pond / among the water lilies
-            name: Hopper / Emerald
         bee
             it: a bee
             look: golden stripes and thin wings / a furry back
@@ -80,36 +75,18 @@ ANIMALS = Family(
             food: fresh hay / apples
             home: in a quiet stable / on the green meadow
             name: Star / Thunder
-        duck
-            it: a duck
-            look: broad feet and a flat beak / feathers that shed water
-            food: water plants / tiny shrimps
-            home: in the reeds / on the village pond
-            name: Waddles / Daisy
         squirrel
             it: a squirrel
             look: a tail as long as its body / red fur and quick paws
             food: hazelnuts / pine seeds
             home: high up in a pine tree / in the city park
             name: Hazel / Flick
-        rabbit
-            it: a rabbit
-            look: long ears and a white tail / a twitching nose
-            food: dandelion leaves / carrots
-            home: in a burrow below the field / behind the bramble bush
-            name: Clover / Snowy
         otter
             it: an otter
             look: thick fur and webbed feet / long whiskers and a flat head
             food: river crabs / trout
             home: along the clear river / in a bank of stones
             name: Ripple / Skipper
-        penguin
-            it: a penguin
-            look: a black back and a white belly / small wings like paddles
-            food: squid / silver herring
-            home: on the cold southern shore / among the rocks by the ice
-            name: Pip / Captain
         """
     ),
 )
@@ -117,13 +94,14 @@ ANIMALS = Family(
 PLACES = Family(
     key="place",
     kinds=(
-        Kind("describe", "sight", ("Describe a morning {at}.", "What does it look like {at}?")),
-        Kind("activity", "activity", ("What can I do {at}?", "How could I spend a day {at}?")),
-        Kind("pack", "pack", ("What should I pack for a day {at}?", "What do I need for a trip to {it}?")),
-        Kind("sound", "sound", ("What can I hear {at}?", "Which sounds belong to {it}?")),
+        Kind("describe", ("sight",), ("Describe a morning {at}.", "What does it look like {at}?")),
+        Kind("activity", ("activity",), ("What can I do {at}?", "How could I spend a day {at}?")),
+        Kind("pack", ("pack",), ("What should I pack for a day {at}?", "What do I need for a trip to {it}?")),
+        Kind("about", OPEN, ("Tell me about {it}.", "I have never been to {it}.")),
+        Kind("sound", ("sound",), ("What can I hear {at}?", "Which sounds belong to {it}?")),
         Kind(
             "postcard",
-            "postcard",
+            ("postcard",),
             ("Write a postcard from {it}.", "Send me a greeting from {it}."),
             more=("plan",),
         ),
@@ -169,13 +147,6 @@ PLACES = Family(
             activity: taste different cheeses / buy ripe tomatoes
             pack: a big bag / some coins
             sound: sellers calling out their prices / a street musician
-        castle
-            it: the castle
-            at: at the castle
-            sight: thick walls and a high tower / flags above the gate
-            activity: climb the tower / explore the dark cellar
-            pack: a torch / a camera
-            sound: footsteps on stone stairs / a heavy door
         harbour
             it: the harbour
             at: at the harbour
@@ -197,20 +168,6 @@ PLACES = Family(
             activity: hike to the hut / count the peaks
             pack: a rope / a bottle of water
             sound: cow bells / falling stones
-        garden
-            it: the garden
-            at: in the garden
-            sight: roses along the fence / beans climbing up their poles
-            activity: pick strawberries / water the roses
-            pack: gloves / a straw hat
-            sound: humming bees / a blackbird
-        station
-            it: the station
-            at: at the station
-            sight: travellers with heavy cases / an old clock above the tracks
-            activity: wave to the trains / drink coffee in the waiting room
-            pack: a ticket / a good book
-            sound: squealing brakes / the loudspeaker
         """
     ),
 )
@@ -218,10 +175,11 @@ PLACES = Family(
 WEATHER = Family(
     key="weather",
     kinds=(
-        Kind("why", "cause", ("Why is there {it}?", "Where does {it} come from?")),
-        Kind("child", "image", ("Explain {it} to a child.", "What can {it} be compared with?")),
-        Kind("enjoy", "enjoy", ("What is nice to do when there is {it}?", "How can I enjoy {it}?")),
-        Kind("signs", "sign", ("How can I tell that there will be {it}?", "What are the signs of {it}?")),
+        Kind("why", ("cause",), ("Why is there {it}?", "Where does {it} come from?")),
+        Kind("child", ("image",), ("Explain {it} to a child.", "What can {it} be compared with?")),
+        Kind("enjoy", ("enjoy",), ("What is nice to do when there is {it}?", "How can I enjoy {it}?")),
+        Kind("about", OPEN, ("Tell me about {it}.", "What do you know about {it}?")),
+        Kind("signs", ("sign",), ("How can I tell that there will be {it}?", "What are the signs of {it}?")),
     ),
     aspects={
         "cause": ("There is {it} when {cause}.", "We get {it} because {cause}."),
@@ -267,18 +225,6 @@ WEATHER = Family(
             image: sugar on the grass / silver paint on the window
             enjoy: draw on the window / drink hot chocolate
             sign: the stars are very bright / the night is still and clear
-        hail
-            it: hail
-            cause: strong winds throw drops up and down / ice grows in layers
-            image: marbles from the sky / popcorn made of ice
-            enjoy: stay inside and listen / measure the largest piece
-            sign: the clouds turn green / the air grows suddenly cold
-        sunshine
-            it: sunshine
-            cause: the clouds have drifted away / the sky is dry and clear
-            image: a golden lamp / a hug from far away
-            enjoy: read on a bench / dry the washing outside
-            sign: the spiders spin large webs / the evening sky is red
         """
     ),
 )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from arena.demo_corpus.everyday import DISHES, HABITS, PEOPLE
-from arena.demo_corpus.families import Family, Kind, Subject
+from arena.demo_corpus.families import OPEN, Family, Kind, Subject
 from arena.demo_corpus.nature import ANIMALS, PLACES, WEATHER
 
 FAMILIES: tuple[Family, ...] = (ANIMALS, DISHES, PLACES, HABITS, WEATHER, PEOPLE)
@@ -29,9 +29,8 @@ class DemoPrompt:
 def prompts() -> tuple[DemoPrompt, ...]:
     """All prompts of the demo, always the same ones in the same order, families in turn.
 
-    One kind is held out for each subject, two thirds of the time: each subject and each
-    kind is known from its other prompts, so a held-out prompt asks for something new
-    that can be answered.
+    Of four subjects in five, one kind of question is held out: each subject and each kind
+    is known from other prompts, so a held-out one asks for something new that can be answered.
     """
     by_family = [_prompts_of(family) for family in FAMILIES]
     longest = max(map(len, by_family))
@@ -50,12 +49,13 @@ def prompt_of(key: str) -> DemoPrompt:
 
 def _prompts_of(family: Family) -> list[DemoPrompt]:
     found = []
+    narrow = [kind for kind in family.kinds if kind.aspects is not OPEN]
     for row, subject in enumerate(family.subjects):
         for column, kind in enumerate(family.kinds):
             key = f"{family.key}-{kind.key}-{subject.key}"
             wording = kind.questions[(row + column) % len(kind.questions)]
-            # The diagonal, less every third subject: about 15 % of all prompts.
-            held_out = column == row % len(family.kinds) and row % 3 != 2
+            # The diagonal, less every fifth subject: about 14 % of all prompts.
+            held_out = kind is narrow[row % len(narrow)] and row % 5 != 4
             found.append(
                 DemoPrompt(
                     key=key,

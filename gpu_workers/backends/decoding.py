@@ -1,0 +1,158 @@
+"""Draws tokens for a batch of prompts: one forward pass a step, each row with a seed of its own.
+
+A prompt that is wanted several times is read once and its cache copied. Rows that have
+ended leave the batch. The random numbers of a row come from its seed alone, drawn on the
+CPU: whoever else is in the batch, and on whatever device, the row's text is the same up
+to the rounding of the logits.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+from transformers.generation.logits_process import (
+    LogitsProcessorList,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from gpu_workers.backends.base import BackendError, Sampling
+
+
+@dataclass
+class Row:
+    """One text that is being written. `prompt` says which of the batch's prompts it answers."""
+
+    prompt: int
+    seed: int
+    tokens: list[int] = field(default_factory=list)
+    finish_reason: str = "length"
+
+
+def filled_in(sampling: Sampling, config: Any) -> Sampling:
+    """The sampling with the checkpoint's own generation defaults where the contestant leaves it open."""
+    own: dict[str, Any] = {}
+    for name, neutral in (("temperature", 1.0), ("top_p", 1.0), ("top_k", 0), ("repetition_penalty", 1.0)):
+        value = getattr(sampling, name)
+        if value is None:
+            value = getattr(config, name, None)
+        own[name] = neutral if value is None else value
+    return Sampling(max_new_tokens=sampling.max_new_tokens, seed=sampling.seed, **own)
+
+
+@torch.inference_mode()
+def decode(
+    model: PreTrainedModel,
+    prompts: list[list[int]],
+    rows: list[Row],
+    *,
+    sampling: Sampling,
+    stop: set[int],
+    pad: int,
+) -> None:
+    """Write the tokens of every row, in place. `sampling` has no open values (see `filled_in`)."""
+    device = model.device
+    ids, mask = left_padded(prompts, pad)  # (prompts, longest)
+    ids, mask = ids.to(device), mask.to(device)
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    out = model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True, logits_to_keep=1)
+    cache, logits = out.past_key_values, out.logits[:, -1].float()  # (prompts, vocabulary)
+    if cache is None:
+        raise BackendError("This kind of model keeps no cache. Serve it with an OpenAI-compatible server.")
+    chance = torch.stack([_uniform(row.seed, sampling.max_new_tokens) for row in rows]).to(device)
+    alive = list(rows)
+    chosen = torch.tensor([row.prompt for row in rows], device=device)
+    if chosen.tolist() != list(range(len(prompts))):
+        # Several samples of one prompt: it was read once, and each goes on from a copy.
+        cache.batch_select_indices(chosen)
+        logits, ids, mask, positions = logits[chosen], ids[chosen], mask[chosen], positions[chosen]
+    positions = positions[:, -1:]
+    processors = _processors(sampling)
+    for step in range(sampling.max_new_tokens):
+        token = _drawn(logits, ids, chance[:, step], processors, greedy=sampling.temperature == 0)
+        going = _append(alive, token, stop)
+        if not any(going):
+            return
+        if sum(going) <= len(alive) // 2:
+            # Half the batch is done: without it the next steps cost half.
+            kept = torch.tensor([place for place, on in enumerate(going) if on], device=device)
+            alive = [alive[place] for place in kept.tolist()]
+            cache.batch_select_indices(kept)
+            token, ids, mask = token[kept], ids[kept], mask[kept]
+            positions, chance = positions[kept], chance[kept]
+        ids = torch.cat([ids, token[:, None]], dim=1)
+        mask = torch.cat([mask, mask.new_ones(len(alive), 1)], dim=1)
+        positions = positions + 1
+        out = model(
+            input_ids=token[:, None],
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+        )
+        logits = out.logits[:, -1].float()
+
+
+def left_padded(prompts: list[list[int]], pad: int) -> tuple[Tensor, Tensor]:
+    """The prompts as one tensor (prompts, longest) that ends together, and the mask of what is real."""
+    longest = max(map(len, prompts))
+    ids = torch.full((len(prompts), longest), pad, dtype=torch.long)
+    mask = torch.zeros((len(prompts), longest), dtype=torch.long)
+    for place, prompt in enumerate(prompts):
+        ids[place, longest - len(prompt) :] = torch.tensor(prompt)
+        mask[place, longest - len(prompt) :] = 1
+    return ids, mask
+
+
+def _append(alive: list[Row], token: Tensor, stop: set[int]) -> list[bool]:
+    """Give each row its token; which of them go on. A row that has ended stays as it is."""
+    going = []
+    for row, one in zip(alive, token.tolist(), strict=True):
+        if row.finish_reason != "stop":
+            row.tokens.append(one)
+            if one in stop:
+                row.finish_reason = "stop"
+        going.append(row.finish_reason != "stop")
+    return going
+
+
+def _processors(sampling: Sampling) -> LogitsProcessorList:
+    found = LogitsProcessorList()
+    if sampling.repetition_penalty not in (None, 1.0):
+        found.append(RepetitionPenaltyLogitsProcessor(float(sampling.repetition_penalty or 1.0)))
+    if sampling.temperature == 0:
+        return found
+    if sampling.temperature not in (None, 1.0):
+        found.append(TemperatureLogitsWarper(float(sampling.temperature or 1.0)))
+    if sampling.top_k:
+        found.append(TopKLogitsWarper(top_k=sampling.top_k))
+    if sampling.top_p is not None and sampling.top_p < 1.0:
+        found.append(TopPLogitsWarper(top_p=sampling.top_p))
+    return found
+
+
+def _drawn(
+    logits: Tensor, ids: Tensor, chance: Tensor, processors: LogitsProcessorList, *, greedy: bool
+) -> Tensor:
+    """One token for each row (rows,): the likeliest, or the one at `chance` of the summed probabilities."""
+    scores = processors(ids, logits)  # type: ignore[arg-type]  # asks for LongTensor, which is a Tensor
+    if greedy:
+        return scores.argmax(-1)
+    cumulated = scores.softmax(-1).cumsum(-1)  # (rows, vocabulary)
+    if not bool(torch.isfinite(cumulated[:, -1]).all()):
+        raise BackendError(
+            "The model gives numbers that are not finite. Its weights or number type are wrong."
+        )
+    # Rounding leaves the sum a little off one; below it, no token of probability 0 can be hit.
+    point = (chance[:, None] * cumulated[:, -1:]).to(cumulated.dtype)
+    return torch.searchsorted(cumulated, point, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
+
+
+def _uniform(seed: int, count: int) -> Tensor:
+    """`count` numbers from 0 to below 1 that belong to this seed."""
+    dice = torch.Generator().manual_seed(seed % 2**63)
+    return torch.rand(count, generator=dice)

@@ -1,0 +1,1 @@
+"""Builds the demo arena's models on this machine: `python -m gpu_workers.demo FOLDER`."""

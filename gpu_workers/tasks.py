@@ -1,0 +1,28 @@
+"""What the queue calls. Loaded by a worker only; torch is loaded by the work itself, not here."""
+
+from arena.celery import app
+from arena.services import leases
+
+
+@app.task(name="gpu_workers.tasks.generate")
+def generate(job_id: int) -> None:
+    """Make the responses that a contestant owes."""
+    from gpu_workers.generation_task import make_responses
+
+    leases.work_on(job_id, make_responses)
+
+
+@app.task(name="gpu_workers.tasks.build_demo_models")
+def build_demo_models(job_id: int) -> None:
+    """Train the demo's models on this machine, and enter each as soon as it is there."""
+    from gpu_workers.demo_task import build_models
+
+    leases.work_on(job_id, build_models)
+
+
+@app.task(name="gpu_workers.tasks.train")
+def train(job_id: int) -> None:
+    """Fine-tune a contestant on a data set."""
+    from gpu_workers.training_task import run_training
+
+    leases.work_on(job_id, run_training)
