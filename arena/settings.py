@@ -1,5 +1,6 @@
 """Django's settings. Every variable is read through arena/env.py and listed in docs/settings.md."""
 
+import contextlib
 import secrets
 from pathlib import Path
 from typing import Any
@@ -32,12 +33,14 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 def _kept_secret_key() -> str:
     """The key of this installation: made at the first start and kept beside the database."""
     file = DATA_DIR / "secret-key"
-    try:
-        with file.open("x") as handle:
-            file.chmod(0o600)
-            handle.write(secrets.token_urlsafe(64))
-    except FileExistsError:
-        pass
+    if not file.exists():
+        # Whole or not at all: several processes may be starting for the first time.
+        draft = DATA_DIR / f"secret-key-{secrets.token_hex(8)}"
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(64))
+        with contextlib.suppress(FileExistsError):
+            file.hardlink_to(draft)
+        draft.unlink()
     return file.read_text()
 
 
