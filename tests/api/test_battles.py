@@ -311,7 +311,7 @@ def test_a_vote_takes_few_queries(anonymous, open_arena, django_assert_max_num_q
     anonymous.vote(anonymous.start("garden")["id"], {"ranks": [1, 2, 3, 4]})
     battle = anonymous.start("garden")
 
-    with django_assert_max_num_queries(10):
+    with django_assert_max_num_queries(11):
         assert anonymous.vote(battle["id"], {"ranks": [1, 2, 3, 4]}).status_code == 201
 
 

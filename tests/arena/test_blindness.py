@@ -32,7 +32,11 @@ RANDOM = [
 
 def build_world(names: list[str], **fields: Any) -> Arena:
     """An arena whose prompts and texts are always the same, whoever wrote them."""
-    arena = factories.make_arena("world", k=4)
+    # The arena's own id may be seen; those of contestants and responses may not, and they differ.
+    arena = factories.make_arena("world", k=4, pk=777)
+    elsewhere = factories.make_arena("elsewhere", access=Arena.Access.CLOSED)
+    for _ in names[-1]:
+        factories.make_contestant(elsewhere)
     contestants = [factories.make_contestant(arena, name, **fields) for name in names]
     for number in range(3):
         prompt = factories.make_prompt(arena, f"Question {number}?", key=f"q{number}")
@@ -88,7 +92,7 @@ def test_two_worlds_that_differ_in_who_answers_look_the_same(monkeypatch):
     plain = seen_in_world(monkeypatch, ["a", "b", "c", "d", "e"])
     other = seen_in_world(
         monkeypatch,
-        ["Zephyr-9000", "x" * 100, "Claude", "GPT", "Ω"],
+        ["Zephyr-9000", "x" * 100, "Claude", "GPT", "Ω" * 30],
         backend="transformers",
         checkpoint="/models/secret",
         revision="abc",
