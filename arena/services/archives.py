@@ -26,13 +26,13 @@ class _Pipe(io.RawIOBase):
         return b"".join(pieces)
 
 
-def zipped(folder: Path) -> Iterator[bytes]:
-    """A zip of all files below `folder`, in the order of their names, as pieces to be sent."""
+def zipped(folder: Path, name: str) -> Iterator[bytes]:
+    """A zip of all files below `folder`, in order, below `name` in the zip, as pieces to be sent."""
     pipe = _Pipe()
     # Parquet is compressed already, and the JSON twins are worth it.
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            member = zipfile.ZipInfo(f"{folder.name}/{path.relative_to(folder).as_posix()}")
+            member = zipfile.ZipInfo(f"{name}/{path.relative_to(folder).as_posix()}")
             member.compress_type = zipfile.ZIP_STORED if path.suffix == ".parquet" else zipfile.ZIP_DEFLATED
             with archive.open(member, "w", force_zip64=True) as target, path.open("rb") as source:
                 while piece := source.read(PIECE):

@@ -41,7 +41,9 @@ def data_sets(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         **arena_page(request, arena, "data_sets"),
         "data_sets": overview.data_sets_of(arena),
-        "formats": [(name, one.description, name in chosen) for name, one in FORMATS.items()],
+        "formats": [
+            (name, one.description.replace("`", ""), name in chosen) for name, one in FORMATS.items()
+        ],
         "problem": problem,
     }
     return render(request, "arena/data_sets.html", context, status=400 if problem else 200)
@@ -64,8 +66,9 @@ def download(request: HttpRequest, slug: str, number: int) -> HttpResponseBase:
     arena = enter_as_manager(request, slug)
     one = overview.get_data_set(arena=arena, number=number)
     verify_data_set(one)
-    response = StreamingHttpResponse(zipped(data_set_folder(one)), content_type="application/zip")
-    response["Content-Disposition"] = f'attachment; filename="{slug}-data-set-{number}.zip"'
+    name = f"{slug}-data-set-{number}"
+    response = StreamingHttpResponse(zipped(data_set_folder(one), name), content_type="application/zip")
+    response["Content-Disposition"] = f'attachment; filename="{name}.zip"'
     return response
 
 

@@ -26,6 +26,7 @@ NUMBERS = {
     "sft_weight": "How much the preferred responses are also learnt as they are. 0 turns it off.",
     "seed": "The same seed and data give the same run.",
 }
+LABELS = {"sft_weight": "SFT weight"}
 WHOLE = {"epochs", "batch_size", "seed"}
 
 
@@ -48,7 +49,7 @@ class TrainingForm(forms.Form):
     objective = forms.ChoiceField(choices=OBJECTIVES, help_text="How a ranking becomes a loss.")
 
     def __init__(self, *args: Any, arena: Arena, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, label_suffix="", **kwargs)
         bases, data_sets = overview.trainable(arena), overview.exported(arena)
         self.fields["base"].queryset = bases
         self.fields["data_set"].queryset = data_sets
@@ -58,7 +59,12 @@ class TrainingForm(forms.Form):
             default, least, most = PARAMETERS[name]
             kind = forms.IntegerField if name in WHOLE else forms.FloatField
             self.fields[name] = kind(
-                initial=default, min_value=least, max_value=most, required=False, help_text=help_text
+                initial=default,
+                min_value=least,
+                max_value=most,
+                required=False,
+                help_text=help_text,
+                label=LABELS.get(name),
             )
             if kind is forms.FloatField:
                 self.fields[name].widget.attrs["step"] = "any"

@@ -4,6 +4,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
+from arena.models import Job
 from arena.services import overview
 from arena.services.contestants import bring_back_contestant, retire_contestant
 from arena.services.leaderboards import current_leaderboard
@@ -34,7 +35,7 @@ def generate(request: HttpRequest, slug: str) -> HttpResponse:
     arena = enter_as_manager(request, slug)
     planned = plan_generation(arena=arena, by=request.user)
     if planned:
-        messages.success(request, f"{len(planned)} contestants are making their missing responses.")
+        messages.success(request, f"The missing responses of {_counted(planned)} are being made.")
     else:
         messages.info(request, "No response is missing.")
     return redirect("manage", slug=slug)
@@ -52,3 +53,7 @@ def retire(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         bring_back_contestant(contestant=contestant)
         messages.success(request, f"{contestant.name} is drawn again.")
     return redirect("manage", slug=slug)
+
+
+def _counted(jobs: list[Job]) -> str:
+    return "1 contestant" if len(jobs) == 1 else f"{len(jobs)} contestants"

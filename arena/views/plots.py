@@ -38,14 +38,14 @@ class Curve:
 
 
 def interval_axis(rows: Sequence[Mapping[str, Any]]) -> Axis | None:
-    """An axis that holds every finite interval, with at most five round ticks. None without any."""
+    """An axis that holds every finite interval, with at most six round ticks. None without any."""
     ends = [row[end] for row in rows for end in ("lower", "rating", "upper") if _known(row[end])]
     if not ends:
         return None
     low, high = min(ends), max(ends)
     margin = max(1.0, 0.04 * (high - low))
     low, high = low - margin, high + margin
-    step = _round_step((high - low) / 4)
+    step = _round_step((high - low) / 5)
     values = [step * n for n in range(ceil(low / step), floor(high / step) + 1)]
     axis = Axis(low, high, ())
     return Axis(low, high, tuple(Tick(axis.place(value), f"{value:g}") for value in values))
