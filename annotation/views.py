@@ -4,7 +4,7 @@ import secrets
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
@@ -26,7 +26,7 @@ from arena.services.ballots import Ballot
 from arena.services.battles import blind_view, start_battle
 from arena.services.voters import known_voter, voter_for
 from arena.services.votes import cast_vote, reveal
-from arena.views.entry import arena_page
+from arena.views.entry import PageRequest, arena_page
 from arena.views.outputs import shown
 
 LETTERS = "ABCDEFGH"
@@ -35,7 +35,7 @@ BATTLE, REVEAL, WAITING = (f"annotation/_{name}.html" for name in ("battle", "re
 
 @never_cache
 @require_GET
-def vote(request: HttpRequest, slug: str) -> HttpResponse:
+def vote(request: PageRequest, slug: str) -> HttpResponse:
     """The page with the voter's open battle, or the next one."""
     arena = _enter(request, slug)
     return _page(request, arena, next_stage(arena, voter_for(request)))
@@ -43,7 +43,7 @@ def vote(request: HttpRequest, slug: str) -> HttpResponse:
 
 @never_cache
 @require_GET
-def next_battle(request: HttpRequest, slug: str) -> HttpResponse:
+def next_battle(request: PageRequest, slug: str) -> HttpResponse:
     """What the page shows next, fetched ahead while the voter reads the names."""
     arena = _enter(request, slug)
     stage = next_stage(arena, voter_for(request))
@@ -52,7 +52,7 @@ def next_battle(request: HttpRequest, slug: str) -> HttpResponse:
 
 @never_cache
 @require_POST
-def cast(request: HttpRequest, slug: str) -> HttpResponse:
+def cast(request: PageRequest, slug: str) -> HttpResponse:
     """Take the vote: the reveal for the script, a redirect to it for the plain form.
 
     Where the vote is refused the plain form is shown again as it was filled in, with the reason.
@@ -87,7 +87,7 @@ def cast(request: HttpRequest, slug: str) -> HttpResponse:
 
 @never_cache
 @require_GET
-def voted(request: HttpRequest, slug: str, battle_id: UUID) -> HttpResponse:
+def voted(request: PageRequest, slug: str, battle_id: UUID) -> HttpResponse:
     """The voter's own vote, with the names where the arena tells them."""
     arena = _enter(request, slug)
     taken = voting.get_vote(arena=arena, battle_id=battle_id, voter=known_voter(request))
@@ -155,20 +155,20 @@ def _cards(blind: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _enter(request: HttpRequest, slug: str) -> Arena:
+def _enter(request: PageRequest, slug: str) -> Arena:
     arena = access.get_arena(slug=slug, user=request.user)
     access.may_vote(arena=arena, user=request.user)
     return arena
 
 
-def _battle_id(request: HttpRequest) -> UUID:
+def _battle_id(request: PageRequest) -> UUID:
     try:
         return UUID(request.POST.get("battle", ""))
     except ValueError:
         raise NotFound("The form names no battle. Start the next one.") from None
 
 
-def _page(request: HttpRequest, arena: Arena, stage: dict[str, Any], status: int = 200) -> HttpResponse:
+def _page(request: PageRequest, arena: Arena, stage: dict[str, Any], status: int = 200) -> HttpResponse:
     guidelines = shown(arena.guidelines)
     context = {**arena_page(request, arena, "vote"), "guidelines": guidelines, **stage}
     return render(request, "annotation/vote.html", context, status=status)

@@ -1,9 +1,9 @@
 """What pages list: arenas, contestants and how far their responses are, training runs, jobs. Reading only."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import Count, F, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
@@ -36,7 +36,7 @@ class Coverage:
     job: Job | None  # the unfinished one that makes the rest
 
 
-def arenas_for(user: object) -> QuerySet[Arena]:
+def arenas_for(user: User | AnonymousUser) -> QuerySet[Arena]:
     """The arenas this user may see, each with `votes_cast` and `active_contestants`."""
     return Arena.objects.visible_to(user).annotate(
         votes_cast=_count(Vote.objects.filter(arena=OuterRef("pk")), "arena"),
@@ -47,27 +47,21 @@ def arenas_for(user: object) -> QuerySet[Arena]:
 def coverage(arena: Arena) -> list[Coverage]:
     """All contestants of the arena, active ones first, with how far their responses are."""
     prompts = Prompt.objects.active().filter(arena=arena).count()
+    answers = (
+        Response.objects.filter(contestant__arena=arena, sample=0, prompt__retired_at=None)
+        .order_by()
+        .values_list("contestant")
+        .annotate(Count("pk"))
+    )
+    answered = dict(answers)
     contestants = (
         Contestant.objects.filter(arena=arena)
         .select_related("parent")
-        .annotate(
-            answered=Coalesce(
-                Subquery(
-                    Response.objects.filter(contestant=OuterRef("pk"), sample=0, prompt__retired_at=None)
-                    .order_by()
-                    .values("contestant")
-                    .annotate(n=Count("pk"))
-                    .values("n"),
-                    output_field=IntegerField(),
-                ),
-                0,
-            )
-        )
         .order_by(F("retired_at").asc(nulls_first=True), "id")
     )
     waiting = Job.objects.unfinished().filter(arena=arena, kind=Job.Kind.GENERATE)
     jobs = {job.payload.get("contestant"): job for job in waiting}
-    return [Coverage(one, one.answered, prompts, jobs.get(one.pk)) for one in contestants]
+    return [Coverage(one, answered.get(one.pk, 0), prompts, jobs.get(one.pk)) for one in contestants]
 
 
 def prompt_counts(arena: Arena) -> dict[str, int]:
@@ -104,7 +98,9 @@ def parents(arena: Arena) -> dict[int, str]:
     return dict(trained.values_list("pk", "parent__name"))
 
 
-def shown_responses(*, contestant: Contestant, user: object, voter: Voter | None) -> list[Response]:
+def shown_responses(
+    *, contestant: Contestant, user: User | AnonymousUser, voter: Voter | None
+) -> list[Response]:
     """Some responses of this contestant that the reader may know as its own.
 
     Managers see its first ones. A voter sees those that were revealed to them by their own
@@ -151,27 +147,27 @@ def exported(arena: Arena) -> QuerySet[DataSet]:
     return DataSet.objects.filter(arena=arena).exclude(completed_at=None)
 
 
-def jobs_for(user: object) -> Sequence[Job]:
+def jobs_for(user: User | AnonymousUser) -> QuerySet[Job]:
     """The newest jobs of the arenas that this user manages; for staff of all, and those of none."""
     jobs = Job.objects.select_related("arena").defer("log", "payload", "result")
-    if not getattr(user, "is_staff", False):
-        managed = Membership.objects.filter(user=user, role__in=access.MANAGING).values("arena")
+    if not user.is_staff:
+        managed = Membership.objects.filter(user=user.pk, role__in=access.MANAGING).values("arena")
         jobs = jobs.filter(arena__in=managed)
     return jobs[:LISTED_JOBS]
 
 
-def get_job(*, pk: int, user: object) -> Job:
+def get_job(*, pk: int, user: User | AnonymousUser) -> Job:
     """The job, for somebody who manages its arena. Raises NotFound, in the same words for all others."""
     job = Job.objects.select_related("arena").filter(pk=pk).first()
     managed = job is not None and (
-        access.may_manage(arena=job.arena, user=user) if job.arena else getattr(user, "is_staff", False)
+        access.may_manage(arena=job.arena, user=user) if job.arena else user.is_staff
     )
     if job is None or not managed:
         raise NotFound(f"There is no job {pk}, or it is not yours to manage.")
     return job
 
 
-def newest_jobs(arena: Arena, limit: int = 8) -> Sequence[Job]:
+def newest_jobs(arena: Arena, limit: int = 8) -> QuerySet[Job]:
     return Job.objects.filter(arena=arena).defer("log", "payload", "result")[:limit]
 
 

@@ -18,7 +18,7 @@ from arena.services.data_sets import (
     request_data_set,
     verify_data_set,
 )
-from arena.views.entry import arena_page, enter_as_manager
+from arena.views.entry import arena_page, enter_as_manager, person
 from arena.views.outputs import shown
 
 
@@ -32,7 +32,7 @@ def data_sets(request: HttpRequest, slug: str) -> HttpResponse:
     if request.method == "POST":
         chosen = request.POST.getlist("formats")
         try:
-            data_set = request_data_set(arena=arena, formats=chosen, by=request.user)
+            data_set = request_data_set(arena=arena, formats=chosen, by=person(request))
         except BadInput as error:
             problem = str(error)
         else:

@@ -30,6 +30,17 @@ LABELS = {"sft_weight": "SFT weight"}
 WHOLE = {"epochs", "batch_size", "seed"}
 
 
+def _number(name: str, help_text: str) -> forms.Field:
+    """The field of a training parameter, with the service's default and limits."""
+    default, least, most = PARAMETERS[name]
+    common = {"initial": default, "required": False, "help_text": help_text, "label": LABELS.get(name)}
+    if name in WHOLE:
+        return forms.IntegerField(min_value=int(least), max_value=int(most), **common)
+    field = forms.FloatField(min_value=least, max_value=most, **common)
+    field.widget.attrs["step"] = "any"
+    return field
+
+
 class DataSetChoice(forms.ModelChoiceField):
     def label_from_instance(self, obj: Any) -> str:
         rankings = obj.manifest["splits"]["train"]["informative"]
@@ -39,35 +50,29 @@ class DataSetChoice(forms.ModelChoiceField):
 class TrainingForm(forms.Form):
     """What a training run needs. Whether the run can be is the service's to say."""
 
-    base = forms.ModelChoiceField(
-        None, help_text="The contestant to improve. It stays as it is; the result is a new contestant."
-    )
-    data_set = DataSetChoice(None, help_text="Only its train split is learnt from.")
-    name = forms.CharField(
-        required=False, max_length=120, help_text="Of the new contestant. Empty: made from the base's name."
-    )
-    objective = forms.ChoiceField(choices=OBJECTIVES, help_text="How a ranking becomes a loss.")
-
-    def __init__(self, *args: Any, arena: Arena, **kwargs: Any) -> None:
-        super().__init__(*args, label_suffix="", **kwargs)
+    def __init__(self, data: Any = None, *, arena: Arena, initial: dict[str, Any] | None = None) -> None:
+        super().__init__(data, initial=initial, label_suffix="")
         bases, data_sets = overview.trainable(arena), overview.exported(arena)
-        self.fields["base"].queryset = bases
-        self.fields["data_set"].queryset = data_sets
-        self.fields["base"].empty_label = None if bases else "There is none with a checkpoint yet"
-        self.fields["data_set"].empty_label = None if data_sets else "There is none yet: export one first"
+        self.fields["base"] = forms.ModelChoiceField(
+            bases,
+            empty_label=None if bases else "There is none with a checkpoint yet",
+            help_text="The contestant to improve. It stays as it is; the result is a new contestant.",
+        )
+        self.fields["data_set"] = DataSetChoice(
+            data_sets,
+            empty_label=None if data_sets else "There is none yet: export one first",
+            help_text="Only its train split is learnt from.",
+        )
+        self.fields["name"] = forms.CharField(
+            required=False,
+            max_length=120,
+            help_text="Of the new contestant. Empty: made from the base's name.",
+        )
+        self.fields["objective"] = forms.ChoiceField(
+            choices=OBJECTIVES, help_text="How a ranking becomes a loss."
+        )
         for name, help_text in NUMBERS.items():
-            default, least, most = PARAMETERS[name]
-            kind = forms.IntegerField if name in WHOLE else forms.FloatField
-            self.fields[name] = kind(
-                initial=default,
-                min_value=least,
-                max_value=most,
-                required=False,
-                help_text=help_text,
-                label=LABELS.get(name),
-            )
-            if kind is forms.FloatField:
-                self.fields[name].widget.attrs["step"] = "any"
+            self.fields[name] = _number(name, help_text)
 
     def essentials(self) -> list[forms.BoundField]:
         return [self[name] for name in self.fields if name not in NUMBERS]

@@ -1,6 +1,6 @@
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
@@ -9,12 +9,13 @@ from django.views.decorators.http import require_GET, require_POST
 from arena.errors import BadInput
 from arena.services import jobs as job_service
 from arena.services import overview
+from arena.views.entry import PageRequest
 
 
 @never_cache
 @require_GET
 @login_required
-def jobs(request: HttpRequest) -> HttpResponse:
+def jobs(request: PageRequest) -> HttpResponse:
     """The jobs of the arenas that this user manages, and how far they are."""
     listed = overview.jobs_for(request.user)
     template = "arena/_jobs.html" if request.htmx else "arena/jobs.html"
@@ -25,7 +26,7 @@ def jobs(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_GET
 @login_required
-def job(request: HttpRequest, pk: int) -> HttpResponse:
+def job(request: PageRequest, pk: int) -> HttpResponse:
     """One job with its log. Its fragment refreshes the page around it once the job has ended."""
     one = overview.get_job(pk=pk, user=request.user)
     if not request.htmx:
@@ -38,7 +39,7 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @login_required
-def cancel(request: HttpRequest, pk: int) -> HttpResponse:
+def cancel(request: PageRequest, pk: int) -> HttpResponse:
     one = job_service.cancel(overview.get_job(pk=pk, user=request.user))
     if one.cancel_requested:
         messages.success(request, f"{one.title}: asked to end.")
@@ -49,7 +50,7 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @login_required
-def retry(request: HttpRequest, pk: int) -> HttpResponse:
+def retry(request: PageRequest, pk: int) -> HttpResponse:
     try:
         one = job_service.retry(overview.get_job(pk=pk, user=request.user))
     except BadInput as error:
@@ -59,7 +60,7 @@ def retry(request: HttpRequest, pk: int) -> HttpResponse:
     return _back(request)
 
 
-def _back(request: HttpRequest) -> HttpResponse:
+def _back(request: PageRequest) -> HttpResponse:
     """To the page that the button was on."""
     target = request.POST.get("next", "")
     if url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}):

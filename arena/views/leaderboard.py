@@ -1,6 +1,6 @@
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
@@ -8,7 +8,7 @@ from django.views.decorators.http import require_GET
 from arena.models import Arena, Leaderboard
 from arena.services import overview
 from arena.services.leaderboards import current_leaderboard, leaderboard_csv, leaderboard_data
-from arena.views.entry import arena_page, enter
+from arena.views.entry import PageRequest, arena_page, enter
 from arena.views.plots import interval_axis, with_places
 
 METHODS = {
@@ -21,7 +21,7 @@ METHODS = {
 
 @never_cache
 @require_GET
-def leaderboard(request: HttpRequest, slug: str) -> HttpResponse:
+def leaderboard(request: PageRequest, slug: str) -> HttpResponse:
     """The ratings now. The page asks for its fragment again and again; 204 says that it has the newest."""
     arena = enter(request, slug)
     board = current_leaderboard(arena)
@@ -35,14 +35,14 @@ def leaderboard(request: HttpRequest, slug: str) -> HttpResponse:
 
 @never_cache
 @require_GET
-def leaderboard_json(request: HttpRequest, slug: str) -> HttpResponse:
+def leaderboard_json(request: PageRequest, slug: str) -> HttpResponse:
     board = current_leaderboard(enter(request, slug))
     return JsonResponse(leaderboard_data(board), json_dumps_params={"indent": 1, "allow_nan": False})
 
 
 @never_cache
 @require_GET
-def leaderboard_csv_file(request: HttpRequest, slug: str) -> HttpResponse:
+def leaderboard_csv_file(request: PageRequest, slug: str) -> HttpResponse:
     board = current_leaderboard(enter(request, slug))
     response = HttpResponse(leaderboard_csv(board), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{slug}-leaderboard.csv"'

@@ -1,5 +1,5 @@
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
@@ -9,12 +9,12 @@ from arena.services import overview
 from arena.services.contestants import bring_back_contestant, retire_contestant
 from arena.services.leaderboards import current_leaderboard
 from arena.services.responses import plan_generation
-from arena.views.entry import arena_page, enter_as_manager
+from arena.views.entry import PageRequest, arena_page, enter_as_manager, person
 
 
 @never_cache
 @require_GET
-def manage(request: HttpRequest, slug: str) -> HttpResponse:
+def manage(request: PageRequest, slug: str) -> HttpResponse:
     """What a lead needs to see at a glance."""
     arena = enter_as_manager(request, slug)
     context = {
@@ -30,10 +30,10 @@ def manage(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require_POST
-def generate(request: HttpRequest, slug: str) -> HttpResponse:
+def generate(request: PageRequest, slug: str) -> HttpResponse:
     """Queue the responses that are missing."""
     arena = enter_as_manager(request, slug)
-    planned = plan_generation(arena=arena, by=request.user)
+    planned = plan_generation(arena=arena, by=person(request))
     if planned:
         messages.success(request, f"The missing responses of {_counted(planned)} are being made.")
     else:
@@ -42,7 +42,7 @@ def generate(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require_POST
-def retire(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+def retire(request: PageRequest, slug: str, pk: int) -> HttpResponse:
     """Retire a contestant, or bring a retired one back."""
     arena = enter_as_manager(request, slug)
     contestant = overview.get_contestant(arena=arena, pk=pk)

@@ -7,6 +7,7 @@ from django.shortcuts import render
 
 from arena.api.errors import status_of
 from arena.errors import ArenaError, NotFound, SignInNeeded
+from arena.views.entry import PageRequest
 
 TITLES = {SignInNeeded: "Sign in first", NotFound: "Not here"}
 
@@ -20,7 +21,7 @@ class ArenaErrorPages:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         return self.get_response(request)
 
-    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+    def process_exception(self, request: PageRequest, error: Exception) -> HttpResponse | None:
         if not isinstance(error, ArenaError):
             return None
         template = "arena/_problem.html" if request.htmx else "arena/problem.html"

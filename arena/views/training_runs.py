@@ -1,7 +1,7 @@
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
@@ -10,7 +10,7 @@ from arena.errors import BadInput
 from arena.models import TrainingRun
 from arena.services import overview
 from arena.services.training import request_training
-from arena.views.entry import arena_page, enter_as_manager
+from arena.views.entry import PageRequest, arena_page, enter_as_manager, person
 from arena.views.forms import TrainingForm
 from arena.views.plots import Curve, curve
 
@@ -27,13 +27,13 @@ CURVES = {
 
 @never_cache
 @require_http_methods(["GET", "POST"])
-def training_runs(request: HttpRequest, slug: str) -> HttpResponse:
+def training_runs(request: PageRequest, slug: str) -> HttpResponse:
     """The arena's training runs; POST starts one."""
     arena = enter_as_manager(request, slug)
     form = TrainingForm(request.POST or None, arena=arena, initial=request.GET.dict())
     if request.method == "POST" and form.is_valid():
         try:
-            run = request_training(**form.wanted(), by=request.user)
+            run = request_training(**form.wanted(), by=person(request))
         except BadInput as error:
             form.add_error(None, str(error))
         else:
@@ -49,7 +49,7 @@ def training_runs(request: HttpRequest, slug: str) -> HttpResponse:
 
 @never_cache
 @require_GET
-def training_run(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+def training_run(request: PageRequest, slug: str, pk: int) -> HttpResponse:
     """One run, live: the page asks for the progress fragment every second while the job is under way."""
     arena = enter_as_manager(request, slug)
     run = overview.get_training_run(arena=arena, pk=pk)
