@@ -72,6 +72,11 @@ def seed_demo() -> DemoSeed:
     return DemoSeed(arena, USER_NAME, password, len(prompts), _missing_work(arena))
 
 
+def demo_jobs() -> list[Job]:
+    """The demo's jobs that have not ended, the oldest first."""
+    return list(Job.objects.unfinished().filter(arena__slug=SLUG, arena__is_demo=True).order_by("pk"))
+
+
 def checkpoint_ready(
     name: str, folder: Path | str, *, parameters: dict[str, Any] | None = None, description: str = ""
 ) -> Contestant:
@@ -102,15 +107,10 @@ def checkpoint_ready(
 def _missing_work(arena: Arena) -> list[Job]:
     """The jobs that bring the demo to life: building the models, or the responses they still owe."""
     built = Job.objects.filter(arena=arena, kind=Job.Kind.DEMO_MODELS, state=Job.State.DONE).exists()
-    there = [
-        contestant
-        for contestant in Contestant.objects.active().filter(
-            arena=arena, backend=Contestant.Backend.TRANSFORMERS
-        )
-        if Path(contestant.checkpoint).is_dir()
-    ]
-    if built and there:
-        return plan_generation(arena=arena, contestants=there)
+    # Those without a parent are the builder's; the others were trained from votes.
+    models = Contestant.objects.filter(arena=arena, backend=Contestant.Backend.TRANSFORMERS, parent=None)
+    if built and models and all(Path(model.checkpoint).is_dir() for model in models):
+        return plan_generation(arena=arena)
     return [
         jobs.enqueue(
             kind=Job.Kind.DEMO_MODELS,

@@ -161,8 +161,8 @@ def record_responses(*, contestant: Contestant, items: Iterable[NewResponse]) ->
     return len(new)
 
 
-def new_row(contestant: Contestant, item: NewResponse, *, render: bool = True) -> Response:
-    """The unsaved row: text normalised, HTML made (unless not `render`), checksum of the text."""
+def new_row(contestant: Contestant, item: NewResponse) -> Response:
+    """The unsaved row: text normalised, HTML made, checksum of the text."""
     text = normalise_text(item.text)
     raw = item.raw.replace("\x00", "")  # PostgreSQL keeps no NUL in text
     return Response(
@@ -171,7 +171,7 @@ def new_row(contestant: Contestant, item: NewResponse, *, render: bool = True) -
         sample=item.sample,
         text=text,
         raw="" if raw == text else raw,
-        html=render_markdown(text) if render else "",
+        html=render_markdown(text),
         sha256=text_hash(text),
         made_by=item.made_by,
     )

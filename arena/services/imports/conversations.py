@@ -19,7 +19,7 @@ Message = dict[str, str]
 
 @dataclass(frozen=True)
 class Answer:
-    """One side's response. `raw` holds the messages of a transcript, as JSON."""
+    """One side's response, its text normalised. `raw` holds the messages of a transcript, as JSON."""
 
     text: str
     raw: str = ""

@@ -17,7 +17,8 @@ from arena.services.imports.conversations import Answer, Message
 from arena.services.imports.report import at_line
 from arena.services.imports.vote_rows import ImportedVote
 from arena.services.prompts import NewPrompt, content_key, create_prompts
-from arena.services.responses import NewResponse, new_row, text_hash
+from arena.services.rendering import render_markdown
+from arena.services.responses import text_hash
 
 STRATEGY = "imported"
 SPACE = uuid.UUID("6f0d7f0a-51d3-5b0c-9d0e-4f6a3c1b7e55")  # of the battles' names
@@ -105,34 +106,8 @@ class VoteWriter:
                 places[vote.line, slot] = texts.place(
                     prompts[vote.line].pk, contestant, answer, self.file_name, render=self.show
                 )
-        insert_rows(
-            Response,
-            (
-                "prompt_id",
-                "contestant_id",
-                "sample",
-                "text",
-                "raw",
-                "html",
-                "sha256",
-                "made_by",
-                "created_at",
-            ),
-            (
-                (
-                    row.prompt_id,
-                    row.contestant_id,
-                    row.sample,
-                    row.text,
-                    row.raw,
-                    row.html,
-                    row.sha256,
-                    row.made_by,
-                    self.now,
-                )
-                for row in texts.new
-            ),
-        )
+        columns = ("prompt_id", "contestant_id", "sample", "text", "raw", "html", "sha256", "made_by")
+        insert_rows(Response, (*columns, "created_at"), ((*row, self.now) for row in texts.new))
         ids = texts.ids()
         return {at: ids[place] for at, place in places.items()}
 
@@ -196,7 +171,7 @@ class _TextsThere:
     """The responses to some prompts: those in the database and those about to be."""
 
     def __init__(self, prompt_ids: set[int]) -> None:
-        self.new: list[Response] = []
+        self.new: list[tuple[Any, ...]] = []  # in the order of the columns of `_responses`
         self._there = Response.objects.filter(prompt__in=prompt_ids)
         self._by_text: dict[tuple[int, int, str], int] = {}
         self._samples: dict[tuple[int, int], int] = defaultdict(int)
@@ -208,17 +183,15 @@ class _TextsThere:
         self, prompt_id: int, contestant: Contestant, answer: Answer, file_name: str, *, render: bool
     ) -> Place:
         """Where the response is, or will be once `new` is written."""
-        sample = self._by_text.get((prompt_id, contestant.pk, text_hash(answer.text)))
-        if sample is not None:
-            return prompt_id, contestant.pk, sample
-        made_by: dict[str, Any] = {"file": file_name}
-        if answer.is_transcript:
-            made_by["transcript"] = True
+        digest = text_hash(answer.text)
+        there = self._by_text.get((prompt_id, contestant.pk, digest))
+        if there is not None:
+            return prompt_id, contestant.pk, there
         sample = self._samples[prompt_id, contestant.pk]
-        item = NewResponse(prompt_id, sample, answer.text, raw=answer.raw, made_by=made_by)
-        row = new_row(contestant, item, render=render)
-        self.new.append(row)
-        self._keep(prompt_id, contestant.pk, row.sha256, sample)
+        made_by = {"file": file_name} | ({"transcript": True} if answer.is_transcript else {})
+        html = render_markdown(answer.text) if render else ""
+        self.new.append((prompt_id, contestant.pk, sample, answer.text, answer.raw, html, digest, made_by))
+        self._keep(prompt_id, contestant.pk, digest, sample)
         return prompt_id, contestant.pk, sample
 
     def ids(self) -> dict[Place, int]:

@@ -1,0 +1,66 @@
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from arena.errors import BadInput, NotFound
+from arena.management.command import ArenaCommand, find_contestant
+from arena.management.following import add_waiting, see_through
+from arena.models import Arena, DataSet
+from arena.services.training import CHOICES, OBJECTIVES, PARAMETERS, request_training
+
+
+class Command(ArenaCommand):
+    help = "Train a contestant on a data set. The result is a new contestant of the arena."
+    example = "--arena study --base small --data-set 3 --set epochs=1"
+
+    def add_options(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--base", required=True, metavar="NAME", help="the contestant to train")
+        parser.add_argument(
+            "--data-set", type=int, metavar="NUMBER", help="the data set's number (the newest)"
+        )
+        parser.add_argument("--name", help="of the new contestant (made from the base's)")
+        parser.add_argument("--objective", choices=[name for name, _ in OBJECTIVES], default="plackett-luce")
+        parser.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help=f"a setting: {', '.join([*PARAMETERS, *CHOICES])}; may be given several times",
+        )
+        add_waiting(parser)
+
+    def work(self, arena: Arena, options: dict[str, Any]) -> None:
+        run = request_training(
+            base=find_contestant(arena, options["base"]),
+            data_set=_data_set(arena, options["data_set"]),
+            name=options["name"],
+            objective=options["objective"],
+            parameters=dict(map(_setting, options["set"])),
+        )
+        if run.job is None or not (options["wait"] or options["here"]):
+            self.stdout.write(f"{run.name} is queued for training.")
+            return
+        see_through([run.job], here=options["here"], out=self.stdout)
+        run.refresh_from_db()
+        self.stdout.write(f"{run.result} is a contestant of {arena.slug} now.")
+
+
+def _data_set(arena: Arena, number: int | None) -> DataSet:
+    of_arena = DataSet.objects.filter(arena=arena)
+    if number is not None:
+        of_arena = of_arena.filter(number=number)
+    data_set = of_arena.order_by("-number").first()
+    if data_set is None:
+        what = "no data set" if number is None else f"no data set {number}"
+        raise NotFound(f"{arena.slug} has {what}. Export one: manage.py export_dataset --arena {arena.slug}")
+    return data_set
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise BadInput(f"{text!r} is not a setting; write NAME=VALUE, such as epochs=1.")
+    try:
+        return name.strip(), json.loads(value)
+    except ValueError:
+        return name.strip(), value.strip()
