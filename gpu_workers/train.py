@@ -53,6 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGINT, ask)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Threads that wait must sleep: where web and generation want the same cores, spinning costs tenfold.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # After the signals: loading torch takes seconds.
     from gpu_workers.kwise.config import read_config
     from gpu_workers.kwise.errors import Stopped, TrainingError

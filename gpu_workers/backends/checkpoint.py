@@ -19,9 +19,9 @@ from gpu_workers.backends.base import (
     GenerationResult,
     Message,
     Sampling,
-    with_system_prompt,
 )
 from gpu_workers.backends.decoding import Row, decode, filled_in
+from gpu_workers.kwise.encoding import encode_prompt
 from gpu_workers.kwise.errors import TrainingError
 from gpu_workers.kwise.models import check_base, find_device, revision_hash
 
@@ -143,23 +143,10 @@ class CheckpointBackend:
         )
 
     def _ids(self, messages: Sequence[Message]) -> list[int]:
-        plain = with_system_prompt(self.spec.system_prompt, messages)
-        if not self.tokenizer.chat_template:
-            # A base model knows no roles: it goes on from the text as it stands.
-            text = "\n\n".join(str(message["content"]) for message in plain)
-            return list(self.tokenizer(text)["input_ids"])
         try:
-            text = self._templated(plain)
+            return list(encode_prompt(self.tokenizer, messages, self.spec.system_prompt))
         except TemplateError as error:
-            if not self.spec.system_prompt:
-                raise BackendError(f"The checkpoint's chat template refuses the prompt: {error}.") from None
-            # Some templates know no system role: the text then goes before the first message.
-            first = f"{self.spec.system_prompt}\n\n{messages[0]['content']}"
-            text = self._templated([{**messages[0], "content": first}, *map(dict, messages[1:])])
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    def _templated(self, messages: list[dict[str, Any]]) -> str:
-        return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+            raise BackendError(f"The checkpoint's chat template refuses the prompt: {error}.") from None
 
     def _too_long(self, length: int) -> str:
         return (

@@ -38,7 +38,7 @@ class TrainingConfig:
     micro_batch: int | None = None  # rankings per forward pass; None: as many as fit `micro_batch_tokens`
     micro_batch_tokens: int = 8192
     max_length: int | None = None  # tokens of prompt and response; None: the model's context
-    system_prompt: str | None = None  # in place of the rows' own
+    system_prompt: str | None = None  # the contestant's own, before each prompt
     seed: int = 0
     dtype: str = "auto"
     device: str = "auto"

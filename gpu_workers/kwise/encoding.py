@@ -1,9 +1,11 @@
 """Rankings as token numbers: the prompt once, and each response with its end of text."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from jinja2 import TemplateError
 
 from gpu_workers.kwise.data import DataReport, Ranking
 from gpu_workers.kwise.errors import TrainingError
@@ -29,19 +31,28 @@ class EncodedRanking:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def prompt_messages(ranking: Ranking, system_prompt: str | None) -> list[dict[str, str]]:
-    """The chat as the model sees it: the system prompt, if any, and the messages."""
-    system = ranking.system if system_prompt is None else system_prompt
-    first = [{"role": "system", "content": system}] if system else []
-    return [*first, *(dict(message) for message in ranking.messages)]
+def encode_prompt(
+    tokenizer: Any, messages: Sequence[Mapping[str, str]], system_prompt: str = ""
+) -> tuple[int, ...]:
+    """Token numbers of the chat up to where the answer begins; a contestant's own system prompt comes first.
 
+    Generation and training both read a prompt through this function, or the model would be trained on another.
 
-def encode_prompt(tokenizer: Any, messages: Sequence[dict[str, str]]) -> tuple[int, ...]:
-    """Token numbers of the chat up to where the answer begins, as at generation."""
-    if tokenizer.chat_template:
-        text = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
-        return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
-    return tuple(tokenizer("\n".join(message["content"] for message in messages))["input_ids"])
+    Without a chat template the messages' text follows as it stands. Templates that know no system role get
+    the system prompt before the first message. Raises jinja2's TemplateError where the template refuses.
+    """
+    first = [{"role": "system", "content": system_prompt}] if system_prompt else []
+    chat = [*first, *map(dict, messages)]
+    if not tokenizer.chat_template:
+        return tuple(tokenizer("\n\n".join(message["content"] for message in chat))["input_ids"])
+    try:
+        text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+    except TemplateError:
+        if not system_prompt:
+            raise
+        told = {**messages[0], "content": f"{system_prompt}\n\n{messages[0]['content']}"}
+        text = tokenizer.apply_chat_template([told, *chat[2:]], tokenize=False, add_generation_prompt=True)
+    return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def encode_rankings(
@@ -63,7 +74,7 @@ def encode_rankings(
         )
     encoded = []
     for ranking in rankings:
-        prompt = encode_prompt(tokenizer, prompt_messages(ranking, system_prompt))
+        prompt = _prompt(tokenizer, ranking, system_prompt)
         answers = tokenizer(list(ranking.texts), add_special_tokens=False)["input_ids"]
         ended = [(*answer, tokenizer.eos_token_id) for answer in answers]
         fits = [slot for slot, answer in enumerate(ended) if len(prompt) + len(answer) <= longest]
@@ -75,3 +86,14 @@ def encode_rankings(
         responses = tuple(ended[slot] for slot in fits)
         encoded.append(EncodedRanking(ranking.vote_id, prompt, responses, ranks, ranking.weight))
     return encoded
+
+
+def _prompt(tokenizer: Any, ranking: Ranking, system_prompt: str | None) -> tuple[int, ...]:
+    """As it was when the response was made: the prompt's own system message, after the contestant's."""
+    own = [{"role": "system", "content": ranking.system}] if ranking.system else []
+    try:
+        return encode_prompt(tokenizer, [*own, *ranking.messages], system_prompt or "")
+    except TemplateError as error:
+        raise TrainingError(
+            f"The base's chat template refuses the prompt {ranking.prompt_id}: {error}."
+        ) from None

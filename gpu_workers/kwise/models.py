@@ -24,7 +24,6 @@ class Base:
     """An open checkpoint. `stored_dtype` is the number type its weights are kept in on disk."""
 
     model: Any
-    loading: Any
     tokenizer: Any
     sha256: str
     folder: Path
@@ -94,13 +93,12 @@ def open_base(config: TrainingConfig) -> Base:
     )
     # Full fine-tuning keeps float32 parameters: at small learning rates a bfloat16 one does not move.
     kept = compute if config.method == "lora" else torch.float32
-    model: Any
-    loading: Any
+    opened: Any
     try:
         settings = AutoConfig.from_pretrained(folder, local_files_only=True)
         stored = settings.dtype or torch.float32
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model, loading = AutoModelForCausalLM.from_pretrained(
+        opened = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=kept,
             local_files_only=True,
@@ -112,6 +110,7 @@ def open_base(config: TrainingConfig) -> Base:
         raise TrainingError(
             f"The checkpoint {folder} cannot be opened: {str(error).splitlines()[0]}"
         ) from None
+    model, loading = opened
     if loading["missing_keys"]:
         raise TrainingError(
             f"The checkpoint {folder} is not whole: it lacks {sorted(loading['missing_keys'])[0]}."

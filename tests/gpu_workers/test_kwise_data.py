@@ -6,7 +6,7 @@ import pytest
 
 from gpu_workers.kwise.config import parse_config, read_config
 from gpu_workers.kwise.data import read_rankings
-from gpu_workers.kwise.encoding import encode_rankings
+from gpu_workers.kwise.encoding import encode_prompt, encode_rankings
 from gpu_workers.kwise.errors import TrainingError
 from tests.gpu_workers.kwise_world import make_tokenizer, row, write_data_set
 
@@ -108,20 +108,38 @@ def test_a_response_beyond_the_context_is_left_out_whole_and_counted(tmp_path):
     assert (data.report.responses_too_long, data.report.rankings_too_long) == (2, 1)
 
 
-def test_the_systems_prompt_comes_first_and_the_answer_ends(tmp_path):
+def test_system_messages_come_first_and_the_answer_ends(tmp_path):
     data = read_rankings(
         write_data_set(tmp_path / "d", [row(1, "why", ["the cat", "a"], [1, 2], system="please")])
     )
     tokenizer = make_tokenizer()
 
     own = encode(data.train, data.report)[0]
-    other = encode(data.train, data.report, system_prompt="thank you")[0]
-    none = encode(data.train, data.report, system_prompt="")[0]
+    both = encode(data.train, data.report, system_prompt="thank you")[0]
 
     assert tokenizer.decode(own.prompt) == "<system> please <user> why <assistant>"
-    assert tokenizer.decode(other.prompt) == "<system> thank you <user> why <assistant>"
-    assert tokenizer.decode(none.prompt) == "<user> why <assistant>"
+    assert tokenizer.decode(both.prompt) == "<system> thank you <system> please <user> why <assistant>"
     assert tokenizer.decode(own.responses[0]) == "the cat <end>"
+
+
+def test_a_template_without_a_system_role_gets_it_in_the_first_message():
+    tokenizer = make_tokenizer()
+    refuse = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    tokenizer.chat_template = refuse + tokenizer.chat_template
+    messages = [{"role": "user", "content": "why"}]
+
+    prompt = encode_prompt(tokenizer, messages, "please")
+
+    assert tokenizer.decode(prompt) == "<user> please why <assistant>"
+
+
+def test_a_tokenizer_without_a_template_reads_the_text_as_it_stands():
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = None
+
+    prompt = encode_prompt(tokenizer, [{"role": "user", "content": "why"}], "please")
+
+    assert tokenizer.decode(prompt) == "please why"
 
 
 def test_a_tokenizer_without_an_end_is_refused(tmp_path):

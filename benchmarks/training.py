@@ -1,0 +1,301 @@
+"""K-wise training beside TRL's DPOTrainer 1.16.0 in one run: same model, data, number type, optimiser.
+
+    python benchmarks/training.py                 K = 2, 4 and 8 at three shapes, a 17M-parameter decoder
+    python benchmarks/training.py --quick         one shape, a small decoder, some minutes on a busy laptop
+    python benchmarks/training.py --json out.json the rows as JSON
+
+A ranking of K is K responses here; TRL gets its K (K - 1) / 2 pairs, with reference log-probabilities
+precomputed (not timed on either side). Timed are forward, backward and the optimiser's step, in CPU seconds
+of one thread (wall seconds on a GPU), medians, the two sides in turn. TRL's own Trainer loop is not timed,
+which favours TRL.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import torch
+from datasets import Dataset, disable_progress_bars
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from trl import DPOConfig, DPOTrainer
+
+from gpu_workers.kwise.config import TrainingConfig
+from gpu_workers.kwise.encoding import EncodedRanking
+from gpu_workers.kwise.models import Base
+from gpu_workers.kwise.objectives import find_objective
+from gpu_workers.kwise.policy import Policy
+from gpu_workers.kwise.reference import ReferenceCache, fill
+from gpu_workers.kwise.scoring import packed_log_probabilities
+
+BETA = 0.1
+END = 1
+
+
+@dataclass(frozen=True)
+class Size:
+    hidden: int
+    layers: int
+    heads: int
+    vocabulary: int
+
+
+SIZES = {"small": Size(192, 4, 4, 2048), "17m": Size(384, 8, 6, 8192)}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison. ratio: ours over theirs; met: None where the goal is not for this measure."""
+
+    measure: str
+    ours: float
+    unit: str
+    peer: str
+    theirs: float | None
+    ratio: float | None
+    goal: float
+    met: bool
+
+
+def make_model(size: Size, device: str) -> LlamaForCausalLM:
+    torch.manual_seed(0)
+    settings = LlamaConfig(
+        vocab_size=size.vocabulary,
+        hidden_size=size.hidden,
+        intermediate_size=size.hidden * 8 // 3,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        pad_token_id=0,
+        bos_token_id=None,
+        eos_token_id=END,
+    )
+    return LlamaForCausalLM(settings).to(device)
+
+
+def make_tokenizer(size: Size) -> PreTrainedTokenizerFast:
+    """Word "w7" is token 7: what is counted as 64 tokens is 64 tokens on both sides."""
+    vocabulary = {"<pad>": 0, "<end>": END, **{f"w{n}": n for n in range(2, size.vocabulary)}}
+    inner = Tokenizer(models.WordLevel(vocabulary, unk_token="<pad>"))
+    inner.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit()])
+    return PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="<pad>", eos_token="<end>")
+
+
+def make_rankings(count: int, k: int, shape: tuple[int, int], vocabulary: int) -> list[EncodedRanking]:
+    """Random tokens; lengths within a quarter of the shape; the first response is ranked first and so on."""
+    rng = random.Random(7)
+
+    def tokens(about: int) -> tuple[int, ...]:
+        return tuple(rng.randrange(2, vocabulary) for _ in range(round(about * rng.uniform(0.75, 1.25))))
+
+    return [
+        EncodedRanking(
+            f"v{n}",
+            tokens(shape[0]),
+            tuple((*tokens(shape[1]), END) for _ in range(k)),
+            tuple(range(1, k + 1)),
+        )
+        for n in range(count)
+    ]
+
+
+def as_pairs(rankings: list[EncodedRanking]) -> Dataset:
+    """Every pair of every ranking in TRL's format, as text."""
+
+    def text(tokens: tuple[int, ...]) -> str:
+        return " ".join(f"w{token}" for token in tokens if token != END)
+
+    return Dataset.from_list(
+        [
+            {
+                "prompt": text(ranking.prompt) + " ",
+                "chosen": text(ranking.responses[better]) + " ",
+                "rejected": text(ranking.responses[worse]) + " ",
+            }
+            for ranking in rankings
+            for better, worse in combinations(range(len(ranking.responses)), 2)
+        ]
+    )
+
+
+def stir(model: Any) -> None:
+    """Move the policy off its reference: at the start every loss is log 2, whatever the code does."""
+    noise = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.01 * torch.randn(parameter.shape, generator=noise).to(parameter)
+
+
+class Theirs:
+    """TRL's trainer on the expanded pairs."""
+
+    def __init__(self, size: Size, rankings: list[EncodedRanking], device: str, folder: str) -> None:
+        settings = DPOConfig(
+            output_dir=folder,
+            beta=BETA,
+            loss_type=["sigmoid"],
+            precompute_ref_log_probs=True,
+            max_length=None,
+            bf16=False,
+            gradient_checkpointing=False,
+            use_cpu=device == "cpu",
+            report_to=[],
+            disable_tqdm=True,
+            per_device_train_batch_size=4,
+        )
+        self.trainer = DPOTrainer(
+            model=make_model(size, device),
+            args=settings,
+            train_dataset=as_pairs(rankings),
+            processing_class=make_tokenizer(size),
+        )
+        self.model = self.trainer.model
+        self.per_ranking = len(self.trainer.train_dataset) // len(rankings)
+        stir(self.model)
+        self.model.train()
+        self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=1e-6)
+
+    def loss(self, number: int) -> torch.Tensor:
+        at = number * self.per_ranking
+        rows = [self.trainer.train_dataset[i] for i in range(at, at + self.per_ranking)]
+        batch = self.trainer._prepare_inputs(self.trainer.data_collator(rows))
+        return self.trainer.compute_loss(self.model, batch)
+
+
+class Ours:
+    """The K-wise trainer on the whole rankings."""
+
+    def __init__(
+        self, size: Size, rankings: list[EncodedRanking], device: str, folder: str, objective: str
+    ) -> None:
+        model = make_model(size, device)
+        base = Base(model, None, "0" * 64, Path(folder), torch.device(device), torch.float32, torch.float32)
+        cache = ReferenceCache(Path(folder), base_sha256=base.sha256, kind="float32")
+        model.eval()
+        fill(
+            cache,
+            model,
+            rankings,
+            packed_log_probabilities,
+            precision=base.precision,
+            stop=lambda: False,
+            note=lambda done, total: None,
+        )
+        stir(model)
+        config = TrainingConfig(data="", base="", output="", beta=BETA, sft_weight=0.0, learning_rate=1e-6)
+        self.policy = Policy(base, config, find_objective(objective, {}), cache, packed_log_probabilities)
+        self.rankings, self.model, self.optimiser = rankings, model, self.policy.optimiser
+
+    def loss(self, number: int) -> torch.Tensor:
+        ranking = self.rankings[number]
+        losses, _, _ = self.policy.losses([ranking], len(ranking.responses))
+        return losses.mean()
+
+
+def gradient(side: Ours | Theirs, number: int) -> tuple[float, torch.Tensor]:
+    side.model.zero_grad()
+    loss = side.loss(number)
+    loss.backward()
+    return float(loss.detach()), torch.cat([p.grad.flatten() for p in side.model.parameters()])
+
+
+def step(side: Ours | Theirs, number: int) -> None:
+    side.optimiser.zero_grad()
+    side.loss(number).backward()
+    side.optimiser.step()
+
+
+def seconds(work: Callable[[], None], device: str) -> float:
+    if device == "cpu":
+        began = time.process_time()
+        work()
+        return time.process_time() - began
+    torch.cuda.synchronize()
+    wall = time.perf_counter()
+    work()
+    torch.cuda.synchronize()
+    return time.perf_counter() - wall
+
+
+def compare(size: Size, k: int, shape: tuple[int, int], repeats: int, device: str) -> list[Row]:
+    """Equality on the first ranking, then speed over `repeats` steps."""
+    rankings = make_rankings(2, k, shape, size.vocabulary)
+    name = f"K={k} {shape[0]}/{shape[1]} tokens"
+    with tempfile.TemporaryDirectory() as folder:
+        theirs = Theirs(size, rankings, device, folder)
+        ours = Ours(size, rankings, device, folder, "dpo")
+        loss, gradients = gradient(ours, 0)
+        their_loss, their_gradients = gradient(theirs, 0)
+        distance = float((gradients - their_gradients).norm() / their_gradients.norm())
+        rows = [
+            equality(f"{name}: loss apart", abs(loss - their_loss), 1e-5),
+            equality(f"{name}: gradient apart, relative", distance, 1e-4),
+        ]
+        spent: dict[str, list[float]] = {"ours": [], "theirs": []}
+        for number in range(repeats + 1):
+            for label, side in (("ours", ours), ("theirs", theirs)):
+                spent[label].append(seconds(partial(step, side, number % 2), device))
+    # The first of each fills caches.
+    mine, peer = (1 / statistics.median(spent[label][1:]) for label in ("ours", "theirs"))
+    goal = {2: 1.2, 4: 6.0 if shape[0] >= 3 * shape[1] else 4.0 if shape[0] == shape[1] else 3.0}.get(k, 7.0)
+    unit = "rankings per CPU second" if device == "cpu" else "rankings per second"
+    rows.append(Row(f"{name}: speed", mine, unit, "TRL 1.16.0", peer, mine / peer, goal, mine / peer >= goal))
+    return rows
+
+
+def equality(measure: str, apart: float, goal: float) -> Row:
+    return Row(measure, apart, "", "TRL 1.16.0", None, None, goal, apart <= goal)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one shape, a small decoder")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="write the rows there")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    disable_progress_bars()
+    # TRL and its libraries warn of their own next versions.
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    size = SIZES["small" if given.quick else "17m"]
+    shapes = [(64, 64)] if given.quick else [(64, 192), (128, 128), (192, 64)]
+    rows: list[Row] = []
+    for k in (2, 4) if given.quick else (2, 4, 8):
+        for shape in shapes:
+            rows += compare(size, k, shape, 3 if given.quick else 5, given.device)
+            for row in rows[-3:]:
+                theirs = "" if row.theirs is None else f" TRL {row.theirs:.4g} ratio {row.ratio:.2f}"
+                verdict = "met" if row.met else "not met"
+                print(
+                    f"{row.measure}: {row.ours:.3g} {row.unit}{theirs}, goal {row.goal:g} {verdict}",
+                    flush=True,
+                )
+    if given.json:
+        given.json.write_text(
+            json.dumps({"benchmark": "training", "rows": [asdict(row) for row in rows]}, indent=1)
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
