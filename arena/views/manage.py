@@ -17,15 +17,17 @@ from arena.views.entry import PageRequest, arena_page, enter_as_manager, person
 def manage(request: PageRequest, slug: str) -> HttpResponse:
     """What a lead needs to see at a glance."""
     arena = enter_as_manager(request, slug)
+    rows = overview.coverage(arena)
+    contestants = {"arena": arena, "coverage": rows, "under_way": any(one.job for one in rows)}
+    if request.htmx:
+        return render(request, "arena/_coverage.html", contestants)
     context = {
         **arena_page(request, arena, "manage"),
-        "coverage": overview.coverage(arena),
+        **contestants,
         "prompt_counts": overview.prompt_counts(arena),
         "counts": current_leaderboard(arena).counts,
         "jobs": overview.newest_jobs(arena),
     }
-    if request.htmx:
-        return render(request, "arena/_coverage.html", context)
     return render(request, "arena/manage.html", context)
 
 

@@ -216,6 +216,19 @@ def test_manage_shows_how_far_each_contestant_is(grace_in, open_arena):
     assert late.name in page
 
 
+def test_manage_keeps_up_with_the_work_while_there_is_some(grace_in, open_arena):
+    late = factories.make_contestant(open_arena, "late")
+    address = f"/arenas/{open_arena.slug}/manage/"
+    still = grace_in.get(address).content.decode()
+    Job.objects.create(kind="generate", arena=open_arena, title="Responses", payload={"contestant": late.pk})
+
+    fragment = grace_in.get(address, headers={"HX-Request": "true"}).content.decode()
+
+    assert 'hx-trigger="every 3s"' not in still
+    assert 'hx-trigger="every 3s"' in fragment
+    assert "<html" not in fragment
+
+
 def test_manage_does_not_ask_once_for_each_contestant(grace_in, open_arena, django_assert_max_num_queries):
     address = f"/arenas/{open_arena.slug}/manage/"
     grace_in.get(address)
