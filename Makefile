@@ -63,10 +63,10 @@ $(RUN_STAMP): .venv/bin/python $(PINS)
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[gpu]'
 	@touch $@
 
-$(DEV_STAMP): $(RUN_STAMP)
-	@echo "Installing what the tests need …"
+$(DEV_STAMP): .venv/bin/python $(PINS)
+	@echo "Installing into .venv, with what the tests need (once; this takes some minutes) …"
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[gpu,dev]'
-	@touch $@
+	@touch $(RUN_STAMP) $@
 
 .venv/.installed-bench: $(DEV_STAMP)
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[gpu,dev,bench]'
