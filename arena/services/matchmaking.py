@@ -26,7 +26,8 @@ MOST_IN_FLIGHT = 200
 # Votes are worked in one at a time; when these many have come, all are fitted anew.
 REFIT_AFTER, REFIT_SHARE = 50, 0.05
 
-# A voter must not be able to foretell a draw.
+# A voter must not be able to foretell a draw: slots are shuffled by the system's random
+# numbers, and prompts and contestants are drawn by a generator that they seed each time.
 _random = secrets.SystemRandom()
 
 
@@ -70,7 +71,8 @@ def draw_battle(*, arena: Arena, voter: Voter, k: int) -> Draw:
             f"A battle of {k} needs {k} contestants, and this arena has {len(drawable)}. "
             "Ask for fewer responses, or add contestants."
         )
-    prompt, pool = _find_prompt(arena=arena, voter=voter, k=k, drawable=drawable)
+    rng = np.random.default_rng(secrets.randbits(128))
+    prompt, pool = _find_prompt(arena=arena, voter=voter, k=k, drawable=drawable, rng=rng)
     ids, posterior = what_is_known(arena, [one.pk for one in contestants])
     place = {contestant: index for index, contestant in enumerate(ids)}
     posterior = posterior.expecting(_in_flight(arena, voter, place))
@@ -82,7 +84,7 @@ def draw_battle(*, arena: Arena, voter: Voter, k: int) -> Draw:
     choice = choose(
         posterior,
         k,
-        np.random.default_rng(secrets.randbits(128)),
+        rng,
         strategy=arena.strategy,
         available=available,
         weights=weights,
@@ -147,13 +149,13 @@ def _learn(
 
 
 def _find_prompt(
-    *, arena: Arena, voter: Voter, k: int, drawable: dict[int, float]
+    *, arena: Arena, voter: Voter, k: int, drawable: dict[int, float], rng: np.random.Generator
 ) -> tuple[int, dict[int, list[int]]]:
     """A prompt with `k` contestants whose responses the voter has not seen, and those responses."""
     met = Counter(Battle.objects.filter(arena=arena, voter=voter).values_list("prompt_id", flat=True))
     prompts = list(Prompt.objects.active().filter(arena=arena).order_by().values_list("id", flat=True))
-    _random.shuffle(prompts)
-    prompts.sort(key=lambda prompt: met[prompt])
+    prompts = [prompts[place] for place in rng.permutation(len(prompts))]
+    prompts.sort(key=met.__getitem__)
     most = most_unseen = 0
     for batch in _batches(prompts):
         answered = _responses(batch, drawable)
