@@ -6,6 +6,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 # Test processes at a time.
 JOBS ?= 2
+BENCH ?= ranking matchmaking loop
 
 BIN := .venv/bin
 RUN_STAMP := .venv/.installed-run
@@ -42,8 +43,8 @@ format: $(DEV_STAMP) ## put the code into the house's format
 	@$(BIN)/ruff check --fix $(LINTED)
 	@$(BIN)/ruff format $(LINTED)
 
-bench: .venv/.installed-bench ## the benchmarks (their figures are in benchmarks/README.md)
-	@set -e; for file in benchmarks/bench_*.py; do echo "$$file"; $(BIN)/python "$$file"; done
+bench: .venv/.installed-bench ## the benchmarks, or some: make bench BENCH="ranking loop"
+	@set -e; for name in $(BENCH); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name; done
 
 clean: ## remove the environment and caches; your data in var/ stays
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
