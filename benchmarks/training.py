@@ -271,6 +271,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one shape, a small decoder")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the rows there")
+    parser.add_argument("--k", type=int, nargs="+", help="responses per ranking, one table for each")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -280,7 +281,7 @@ def main() -> int:
     size = SIZES["small" if given.quick else "17m"]
     shapes = [(64, 64)] if given.quick else [(64, 192), (128, 128), (192, 64)]
     rows: list[Row] = []
-    for k in (2, 4) if given.quick else (2, 4, 8):
+    for k in given.k or ((2, 4) if given.quick else (2, 4, 8)):
         for shape in shapes:
             rows += compare(size, k, shape, 3 if given.quick else 5, given.device)
             for row in rows[-3:]:

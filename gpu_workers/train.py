@@ -34,14 +34,18 @@ def die_with(parent: int) -> None:
         raise SystemExit(STOPPED)  # it was gone before we asked
 
 
-def main(arguments: list[str] | None = None) -> int:
+def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m gpu_workers.train",
         description="Fine-tune a checkpoint on the rankings of a K-wise data set, or go on with that.",
     )
     parser.add_argument("config", type=Path, help="settings as JSON: data, base, output, …")
     parser.add_argument("--die-with", type=int, metavar="PID", help=argparse.SUPPRESS)
-    given = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    given = _arguments(arguments)
     if given.die_with:
         die_with(given.die_with)
     stop = threading.Event()

@@ -36,7 +36,7 @@ def encode_prompt(
 ) -> tuple[int, ...]:
     """Token numbers of the chat up to where the answer begins; a contestant's own system prompt comes first.
 
-    Generation and training both read a prompt through this function, or the model would be trained on another.
+    Generation and training both read prompts through this function: they must see the same tokens.
 
     Without a chat template the messages' text follows as it stands. Templates that know no system role get
     the system prompt before the first message. Raises jinja2's TemplateError where the template refuses.

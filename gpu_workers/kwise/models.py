@@ -93,10 +93,17 @@ def open_base(config: TrainingConfig) -> Base:
     )
     # Full fine-tuning keeps float32 parameters: at small learning rates a bfloat16 one does not move.
     kept = compute if config.method == "lora" else torch.float32
+    model, tokenizer, stored = _load(folder, kept)
+    _drop_dropout(model)
+    model = model.to(device)
+    return Base(model, tokenizer, revision_hash(folder), folder, device, compute, stored)
+
+
+def _load(folder: Path, kept: torch.dtype) -> tuple[Any, Any, torch.dtype]:
+    """The model with its numbers `kept` as told, the tokenizer, and the number type on disk."""
     opened: Any
     try:
         settings = AutoConfig.from_pretrained(folder, local_files_only=True)
-        stored = settings.dtype or torch.float32
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         opened = AutoModelForCausalLM.from_pretrained(
             folder,
@@ -107,17 +114,13 @@ def open_base(config: TrainingConfig) -> Base:
             output_loading_info=True,
         )
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        raise TrainingError(
-            f"The checkpoint {folder} cannot be opened: {str(error).splitlines()[0]}"
-        ) from None
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise TrainingError(f"The checkpoint {folder} cannot be opened: {reason}") from None
     model, loading = opened
     if loading["missing_keys"]:
-        raise TrainingError(
-            f"The checkpoint {folder} is not whole: it lacks {sorted(loading['missing_keys'])[0]}."
-        )
-    _drop_dropout(model)
-    model = model.to(device)
-    return Base(model, tokenizer, revision_hash(folder), folder, device, compute, stored)
+        lacking = sorted(loading["missing_keys"])[0]
+        raise TrainingError(f"The checkpoint {folder} is not whole: it lacks {lacking}.")
+    return model, tokenizer, settings.dtype or torch.float32
 
 
 def _drop_dropout(model: Any) -> None:

@@ -50,7 +50,17 @@ def write_model(base: Base, config: TrainingConfig, data: RankingData, summary: 
         model = model.merge_and_unload()
     model.to(base.stored_dtype).save_pretrained(draft)
     base.tokenizer.save_pretrained(draft)
-    manifest = {
+    manifest = _manifest(base, config, data, draft, summary)
+    (draft / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False))
+    target = output / "model"
+    publish(draft, target)
+    return target
+
+
+def _manifest(
+    base: Base, config: TrainingConfig, data: RankingData, draft: Path, summary: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
         "schema_version": 1,
         "made_by": "gpu_workers.train",
         "parent": config.parent,
@@ -69,7 +79,3 @@ def write_model(base: Base, config: TrainingConfig, data: RankingData, summary: 
         "result": {"sha256": revision_hash(draft), "files": file_hashes(draft)},
         "summary": dict(summary),
     }
-    (draft / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False))
-    target = output / "model"
-    publish(draft, target)
-    return target

@@ -1,0 +1,286 @@
+"""The whole loop, measured: voters of one hidden taste, and how often the tuned contestant then wins.
+
+    python benchmarks/loop.py                 300 rankings of 4, three seeds of voters and training
+    python benchmarks/loop.py --quick         150 rankings, one seed
+    python benchmarks/loop.py --json out.json the rows as JSON
+
+In a data folder and database of its own, thrown away at the end, and through the product's own services:
+the demo is seeded and its models built (or found in the cache), responses are generated, battles drawn and
+votes cast by voters who see what a browser sees; a data set is exported, a training run done by its job,
+and its result competes. Then parent and result answer every held-out prompt several times, and the taste,
+without error, says who wins: all pairs of samples, the mean over prompts, with a 95 % bootstrap interval
+over prompts. Before: the parent against itself, which is .5 but for its ties and draws.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+if TYPE_CHECKING:
+    from arena.demo_corpus import Taste
+    from arena.models import Arena, Contestant, TrainingRun
+
+GOAL = 0.78
+RANKINGS_PER_VOTER = 25
+BOOTSTRAPS = 2000
+
+
+@dataclass(frozen=True)
+class Row:
+    measure: str
+    ours: float
+    unit: str
+    peer: str
+    theirs: float | None
+    ratio: float | None
+    goal: float | None
+    met: bool | None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is simulated: how many rankings, who is trained, and how many samples judge it."""
+
+    rankings: int
+    base: str
+    samples: int
+    noise: float
+    parameters: dict[str, Any]
+
+
+def set_up(folder: Path) -> None:
+    """Django on a fresh database below `folder`, with whatever else it writes."""
+    os.environ["ARENA_DATA_DIR"] = str(folder)
+    os.environ["DATABASE_URL"] = f"sqlite:///{folder / 'db.sqlite3'}"
+    for name in ("ARENA_MEDIA_DIR", "ARENA_MODELS_DIR", "ARENA_DATA_SETS_DIR", "ARENA_RUNS_DIR", "REDIS_URL"):
+        os.environ.pop(name, None)
+    os.environ.setdefault("ARENA_LOG_LEVEL", "WARNING")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ["DJANGO_SETTINGS_MODULE"] = "arena.settings"
+    import django
+    from django.core.management import call_command
+
+    django.setup()
+    call_command("migrate", verbosity=0)
+
+
+def work(kind: str) -> None:
+    """Do all queued jobs of a kind in this process, as its worker would. A job that fails ends the
+    benchmark.
+    """
+    from arena.models import Job
+    from arena.tasks import export_data_set
+    from gpu_workers import tasks
+
+    doers = {
+        "demo_models": tasks.build_demo_models,
+        "generate": tasks.generate,
+        "export": export_data_set,
+        "train": tasks.train,
+    }
+    for job in Job.objects.filter(kind=kind, state=Job.State.QUEUED).order_by("id"):
+        doers[kind](job.pk)
+        job.refresh_from_db()
+        if job.state != Job.State.DONE:
+            raise SystemExit(f"The job {job.title} ended as {job.state}. {job.error}")
+
+
+def vote(arena: Arena, study: Study, taste: Taste, rng: random.Random) -> None:
+    """Cast the rankings. A voter knows the prompt and the texts that the page would show, nothing else."""
+    from arena.demo_corpus import prompts
+    from arena.models import Voter
+    from arena.services.ballots import Ballot
+    from arena.services.battles import blind_view, start_battle
+    from arena.services.votes import cast_vote
+
+    by_text = {prompt.text: prompt for prompt in prompts()}
+    voter = Voter.objects.create(kind=Voter.Kind.SIMULATED)
+    for number in range(study.rankings):
+        if number % RANKINGS_PER_VOTER == 0:
+            voter = Voter.objects.create(kind=Voter.Kind.SIMULATED)
+        battle = start_battle(arena=arena, voter=voter)
+        seen = blind_view(battle)
+        prompt = by_text[seen["prompt"]["messages"][-1]["content"]]
+        ranks = taste.ranks(prompt, [slot["text"] for slot in seen["slots"]], rng)
+        cast_vote(battle=battle, voter=voter, ballot=Ballot.parse({"ranks": ranks}, battle.k))
+
+
+def tune(arena: Arena, base: Contestant, parameters: dict[str, Any], name: str) -> TrainingRun:
+    from arena.services.data_sets import request_data_set
+    from arena.services.training import request_training
+
+    data_set = request_data_set(arena=arena)
+    work("export")
+    data_set.refresh_from_db()
+    run = request_training(base=base, data_set=data_set, name=name, parameters=parameters)
+    work("train")
+    run.refresh_from_db()
+    return run
+
+
+def answers(contestant: Contestant, samples: int) -> dict[str, list[str]]:
+    """The texts that the contestant gave to every held-out prompt, by the prompt's text."""
+    from arena.models import Response
+    from arena.services.responses import plan_generation
+
+    work("generate")
+    held_out = contestant.arena.prompts.filter(split="held_out")
+    plan_generation(arena=contestant.arena, contestants=[contestant], samples=samples, prompts=held_out)
+    work("generate")
+    found: dict[str, list[str]] = {}
+    rows = Response.objects.filter(contestant=contestant, prompt__in=held_out, sample__lt=samples)
+    for row in rows.select_related("prompt").order_by("prompt_id", "sample"):
+        found.setdefault(row.prompt.text, []).append(row.text)
+    return found
+
+
+def wins(taste: Taste, ours: dict[str, list[str]], theirs: dict[str, list[str]]) -> np.ndarray:
+    """Share of sample pairs that ours wins, ties half, for each prompt: (prompts,)."""
+    from arena.demo_corpus import prompts
+
+    shares = [
+        np.mean(
+            [
+                taste.win(prompt, text, other)
+                for i, text in enumerate(ours[prompt.text])
+                for j, other in enumerate(theirs[prompt.text])
+                if ours is not theirs or i < j
+            ]
+        )
+        for prompt in prompts()
+        if prompt.text in ours
+    ]
+    return np.array(shares)
+
+
+def interval(shares: np.ndarray, seed: int = 0) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean over prompts."""
+    rng = np.random.default_rng(seed)
+    means = shares[rng.integers(0, len(shares), (BOOTSTRAPS, len(shares)))].mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def readable(texts: dict[str, list[str]]) -> float:
+    from arena.demo_corpus import is_readable
+
+    return float(np.mean([is_readable(text) for several in texts.values() for text in several]))
+
+
+def simulate(study: Study, seed: int) -> list[Row]:
+    """One arena from its seeding to the verdict on the tuned contestant."""
+    from arena.demo_corpus import Taste
+    from arena.services.demo import seed_demo
+
+    taste = Taste(noise=study.noise)
+    arena = seed_demo().arena
+    work("demo_models")
+    work("generate")
+    base = arena.contestants.get(name=study.base)
+    began = time.monotonic()
+    vote(arena, study, taste, random.Random(seed))
+    print(f"  {study.rankings} rankings cast in {time.monotonic() - began:.1f} s", flush=True)
+    run = tune(arena, base, {**study.parameters, "seed": seed}, f"{study.base}, tuned")
+    before, after = answers(base, study.samples), answers(run.result, study.samples)
+    rows = verdict(f"seed {seed}", taste, before, after)
+    fresh = run.summary.get("fresh") or {}
+    rows.append(plain(f"seed {seed}: sequence KL", fresh.get("sequence_kl", float("nan")), "nats"))
+    return rows
+
+
+def verdict(label: str, taste: Taste, before: dict[str, list[str]], after: dict[str, list[str]]) -> list[Row]:
+    own, won = wins(taste, before, before), wins(taste, after, before)
+    low, high = interval(won)
+    rate = float(won.mean())
+    return [
+        plain(f"{label}: win rate before", float(own.mean()), "of held-out sample pairs", *interval(own)),
+        Row(
+            f"{label}: win rate after",
+            rate,
+            "of held-out sample pairs",
+            "its parent",
+            float(own.mean()),
+            rate / float(own.mean()),
+            GOAL,
+            rate >= GOAL,
+            low,
+            high,
+        ),
+        plain(f"{label}: readable before", readable(before), "of responses"),
+        plain(f"{label}: readable after", readable(after), "of responses"),
+    ]
+
+
+def plain(measure: str, value: float, unit: str, low: float | None = None, high: float | None = None) -> Row:
+    return Row(measure, value, unit, "", None, None, None, None, low, high)
+
+
+def show(rows: Sequence[Row]) -> None:
+    for row in rows:
+        bounds = "" if row.low is None else f" [{row.low:.3f}, {row.high:.3f}]"
+        goal = "" if row.goal is None else f" goal {row.goal:g} {'met' if row.met else 'not met'}"
+        print(f"{row.measure}: {row.ours:.3f} {row.unit}{bounds}{goal}", flush=True)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="150 rankings, one seed")
+    parser.add_argument("--rankings", type=int, help="how many rankings are cast")
+    parser.add_argument("--seeds", type=int, help="how many arenas are played")
+    parser.add_argument("--base", default="Oak", help="the contestant that is trained")
+    parser.add_argument("--samples", type=int, default=8, help="responses per held-out prompt in the verdict")
+    parser.add_argument("--noise", type=float, default=0.0, help="the voters' error, in points of the taste")
+    parser.add_argument("--parameters", type=json.loads, default={}, help="of the training run, as JSON")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="write the rows there")
+    return parser.parse_args()
+
+
+def main() -> int:
+    given = arguments()
+    study = Study(
+        rankings=given.rankings or (150 if given.quick else 300),
+        base=given.base,
+        samples=given.samples,
+        noise=given.noise,
+        parameters=given.parameters,
+    )
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder:
+        set_up(Path(folder))
+        from django.core.management import call_command
+        from django.db import connection
+
+        from arena.services import matchmaking, vote_log
+
+        for seed in range(given.seeds or (1 if given.quick else 3)):
+            call_command("flush", interactive=False, verbosity=0)
+            matchmaking.forget()
+            vote_log.forget()
+            rows += simulate(study, seed)
+            show(rows[-5:])
+        connection.close()
+    if given.json:
+        given.json.write_text(
+            json.dumps({"benchmark": "loop", "rows": [asdict(row) for row in rows]}, indent=1)
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
