@@ -6,7 +6,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 # Test processes at a time.
 JOBS ?= 2
-BENCH ?= ranking matchmaking loop
+BENCH ?= ranking matchmaking training loop
 
 BIN := .venv/bin
 RUN_STAMP := .venv/.installed-run
