@@ -12,7 +12,7 @@ BIN := .venv/bin
 RUN_STAMP := .venv/.installed-run
 DEV_STAMP := .venv/.installed-dev
 PINS := pyproject.toml constraints.txt
-LINTED := arena annotation ranking gpu_workers tests benchmarks conftest.py manage.py
+LINTED := arena annotation ranking gpu_workers tests benchmarks docs conftest.py manage.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
