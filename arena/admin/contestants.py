@@ -1,0 +1,78 @@
+import copy
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from arena.admin.parts import do_for_each, signed_in
+from arena.errors import BadInput
+from arena.models import Contestant, Response
+from arena.services.contestants import bring_back_contestant, check_contestant, retire_contestant
+from arena.services.responses import plan_generation
+
+# What made the responses may not change once there are some.
+MADE_BY = [
+    "arena",
+    "backend",
+    "checkpoint",
+    "endpoint",
+    "endpoint_model",
+    "revision",
+    "system_prompt",
+    "parameters",
+    "parent",
+]
+
+
+class ContestantForm(forms.ModelForm):
+    def clean(self) -> dict[str, Any]:
+        """The same rules, in the same words, as everywhere else."""
+        cleaned = super().clean() or {}
+        candidate = copy.copy(self.instance)
+        for name, value in cleaned.items():
+            setattr(candidate, name, value)
+        if not self.errors:
+            try:
+                check_contestant(candidate)
+            except BadInput as error:
+                raise ValidationError(str(error)) from error
+        return cleaned
+
+    def clean_parameters(self) -> dict[str, Any]:
+        return self.cleaned_data["parameters"] or {}
+
+
+@admin.register(Contestant)
+class ContestantAdmin(admin.ModelAdmin):
+    form = ContestantForm
+    list_display = ["name", "arena", "backend", "parent", "weight", "retired_at"]
+    list_filter = ["arena", "backend"]
+    list_select_related = ["arena", "parent"]
+    search_fields = ["name", "description"]
+    autocomplete_fields = ["parent"]
+    readonly_fields = ["created_at", "retired_at"]
+    actions = ["retire", "bring_back", "generate_missing"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Contestant | None = None) -> list[str]:
+        fixed = obj is not None and Response.objects.filter(contestant=obj).exists()
+        return [*self.readonly_fields, *(MADE_BY if fixed else [])]
+
+    @admin.action(description="Retire: draw them no more")
+    def retire(self, request: HttpRequest, contestants: QuerySet[Contestant]) -> None:
+        do_for_each(request, contestants, lambda one: retire_contestant(contestant=one), "Retired")
+
+    @admin.action(description="Bring back retired ones")
+    def bring_back(self, request: HttpRequest, contestants: QuerySet[Contestant]) -> None:
+        do_for_each(request, contestants, lambda one: bring_back_contestant(contestant=one), "Brought back")
+
+    @admin.action(description="Generate missing responses")
+    def generate_missing(self, request: HttpRequest, contestants: QuerySet[Contestant]) -> None:
+        do_for_each(
+            request,
+            contestants.select_related("arena"),
+            lambda one: plan_generation(arena=one.arena, contestants=[one], by=signed_in(request)),
+            "Contestants whose missing responses are queued",
+        )
