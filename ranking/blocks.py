@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -164,7 +165,7 @@ def pairs_of_rankings(groups: Ids, ranks: Floats) -> tuple[NDArray[np.int8], Ids
 
 
 def blocks_of_rankings(
-    groups: Ids, ranks: Floats, rows: Ids | None, features: Floats | None
+    groups: Ids, ranks: NDArray[Any], rows: Ids | None, features: Floats | None
 ) -> list[OrderBlock]:
     """Split groups (m, K) with ranks (m, K), NaN for unranked, into one block per pattern.
 
@@ -173,13 +174,19 @@ def blocks_of_rankings(
     m, width = groups.shape
     if m == 0:
         return []
+    if features is None and _is_permutation(ranks):
+        items = np.empty((width, m), dtype=groups.dtype)
+        items[ranks - 1, np.arange(m)[:, np.newaxis]] = groups
+        return [OrderBlock(items, (1,) * width, rows, None)]
     order = np.argsort(ranks, axis=1, kind="stable")  # NaN last
-    ordered = np.take_along_axis(ranks, order, axis=1)
-    items = np.ascontiguousarray(np.take_along_axis(groups, order, axis=1).T)
+    flat = order + width * np.arange(m)[:, np.newaxis]
+    ordered = ranks.ravel()[flat]
+    items = np.ascontiguousarray(groups.ravel()[flat].T)
     code = np.zeros(m, dtype=np.int64)
     for column in range(1, width):  # bit: this column starts a new group
         code |= (ordered[:, column] != ordered[:, column - 1]).astype(np.int64) << column
-    code = code * (width + 1) + np.count_nonzero(~np.isnan(ranks), axis=1)
+    code *= width + 1
+    code += width if ranks.dtype.kind != "f" else np.count_nonzero(~np.isnan(ranks), axis=1)
     found = np.unique(code)
     blocks = []
     for value in found:
@@ -196,6 +203,17 @@ def blocks_of_rankings(
         block_rows = rows if part is None else (part if rows is None else rows[part])
         blocks.append(OrderBlock(block_items, sizes, block_rows, block_features))
     return blocks
+
+
+def _is_permutation(ranks: NDArray[Any]) -> bool:
+    """Whether every row of integer ranks is an order of 1 .. K without ties."""
+    width = ranks.shape[1]
+    if ranks.dtype.kind not in "iu" or width > 60 or ranks.min() < 1 or ranks.max() > width:
+        return False
+    seen = np.zeros(len(ranks), dtype=np.int64)
+    for column in range(width):
+        seen |= np.left_shift(1, ranks[:, column], dtype=np.int64)
+    return bool((seen == (1 << (width + 1)) - 2).all())
 
 
 def _sizes(starts: int, ranked: int) -> tuple[int, ...]:

@@ -30,13 +30,13 @@ def maximise(
     start: Floats,
     *,
     pinned: int,
-    tolerance: float = 1e-7,
+    tolerance: float = 1e-5,
     most_iterations: int = MOST_ITERATIONS,
 ) -> Solution:
     """The maximum of a log-likelihood whose first `pinned` parameters may be shifted together for free.
 
-    Newton converges quadratically, so a step below `tolerance` leaves an error of its square: the last
-    step is taken without looking again. A maximum at infinity ends with converged False.
+    Newton converges quadratically, so a step below `tolerance` leaves an error of about its square: the
+    last step is taken without looking again. A maximum at infinity ends with converged False.
     """
     phi = start.copy()
     terms = evaluate(phi)

@@ -25,6 +25,10 @@ Vote = tuple[Sequence[int], Sequence[int], float]
 
 ELO_BASE = 1000.0
 ELO_LOG = log(10.0) / 400.0
+ELO_STEP = 4.0
+# With a constant step k and slope s = 400 / log 10 a rating wanders for ever with variance k s / 2, whatever
+# its opponents: noise k^2 p q per vote against a pull of 2 k p q / s.
+ELO_WANDER = sqrt(ELO_STEP / ELO_LOG / 2.0)
 GLICKO_SCALE = 173.7178
 PRIOR_MEAN, PRIOR_SD = 25.0, 25.0 / 3.0
 NOISE = 25.0 / 6.0
@@ -39,7 +43,7 @@ class Ratings:
     sd: list[float]
 
 
-def elo_update(ratings: Ratings, vote: Vote, *, step: float = 4.0) -> None:
+def elo_update(ratings: Ratings, vote: Vote, *, step: float = ELO_STEP) -> None:
     """Elo's update over every pair of the vote, all from the ratings before it; a tie is half a win.
 
     For pairs this is FastChat's online Elo (K = 4). It conserves the sum of ratings whatever the weight.
@@ -267,11 +271,11 @@ def fit_online(votes: Votes, method: str, *, level: float) -> Fit:
     log_likelihood = 0.0
     for items, levels, weight in in_order(votes):
         log_likelihood += weight * _log_probability(strengths, items, levels)
+    if method == "elo":
+        sd = np.full(len(mean), ELO_WANDER)
     warnings = ["An online rating depends on the order of the votes and never settles; the default does not."]
     if method == "elo":
-        warnings.append(
-            "Elo has no standard errors: its intervals have no width, and its ranks are not settled."
-        )
+        warnings.append("Elo has no standard errors: its intervals show how far its step lets it wander.")
     return Fit(
         models=votes.models,
         strengths=strengths,
@@ -279,7 +283,7 @@ def fit_online(votes: Votes, method: str, *, level: float) -> Fit:
         votes=votes.votes_per_model(),
         method=method,
         prior="none" if method == "elo" else "the method's own",
-        covariance_kind="none" if method == "elo" else "the method's own, no correlations",
+        covariance_kind="the step's wander" if method == "elo" else "the method's own, no correlations",
         log_likelihood=log_likelihood,
         converged=False,
         iterations=1,

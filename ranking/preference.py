@@ -97,7 +97,7 @@ class Preference:
 
 
 def minimax(preferred: Floats) -> Floats:
-    """(n,) probabilities whose worst rival wins least, for preferred[i, j] = P(i over j), by linear program."""
+    """(n,) probabilities whose worst rival wins least, given preferred[i, j] = P(i over j)."""
     n = len(preferred)
     payoff = preferred - preferred.T
     # Maximise v subject to payoff' x >= v; the game is symmetric, so v is zero at best.

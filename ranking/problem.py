@@ -28,7 +28,7 @@ TIE_SPREAD = 3.0
 RUNAWAY = 12.0
 # More votes than this and Newton starts from a fit to a sample of them.
 MANY_ROWS = 100_000
-SAMPLE_ROWS = 20_000
+SAMPLES = (4_000, 40_000)
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,8 @@ class Problem:
         """Newton from `start`, or from zero, or from a sample of the votes when there are many."""
         if start is None:
             start = self._start()
-        solution = maximise(self.objective, start, pinned=self.pinned)
+        tolerance = 1e-4 if self._many_rows else 1e-5  # a pass over many votes is what costs
+        solution = maximise(self.objective, start, pinned=self.pinned, tolerance=tolerance)
         phi = solution.phi.copy()
         phi[: self.layout.n] -= phi[: self.layout.n].mean() if self.layout.n else 0.0
         if self.prior is None and not self.firth and not self.connectivity.has_finite_maximum:
@@ -105,12 +106,23 @@ class Problem:
         return replace(solution, phi=phi)
 
     def _start(self) -> Floats:
-        zero = np.zeros(self.layout.size)
-        if isinstance(self.likelihood, PairTable) or sum(map(len, self.votes.blocks)) < MANY_ROWS:
-            return zero
+        start = np.zeros(self.layout.size)
+        if isinstance(self.likelihood, PairTable):
+            start[: self.layout.n] = self.likelihood.rough_strengths()
+            return start
+        if not self._many_rows:
+            start[: self.layout.n] = self.likelihood.rough_strengths()
+            return start
         # Ghosts keep the sample finite where it happens to leave somebody undefeated.
-        sample = replace(self, likelihood=self.likelihood.sample(SAMPLE_ROWS), prior=Ghost(), firth=False)
-        return maximise(sample.objective, zero, pinned=0, tolerance=1e-3).phi
+        for rows in SAMPLES:
+            sample = replace(self, likelihood=self.likelihood.sample(rows), prior=Ghost(), firth=False)
+            start = maximise(sample.objective, start, pinned=0, tolerance=1e-2).phi
+        return start
+
+    @property
+    def _many_rows(self) -> bool:
+        rows = sum(map(len, self.votes.blocks))
+        return not isinstance(self.likelihood, PairTable) and rows >= MANY_ROWS
 
 
 def _firth(table: PairTable | RowSums, terms: Terms, phi: Floats) -> Terms:

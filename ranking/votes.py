@@ -328,7 +328,7 @@ def _check_rankings(ids: Ids, ranks: NDArray[Any], rows: Ids | None, n: int) -> 
             local = int(np.flatnonzero(wrong)[0])
             raise BadVotes(fault, vote=local if rows is None else int(rows[local]))
 
-    if ids.size and (ids.min() < 0 or ids.max() >= n):
+    if ids.size and ids.view(f"u{ids.dtype.itemsize}").max() >= n:  # a negative id is huge when unsigned
         refuse(((ids < 0) | (ids >= n)).any(axis=1), f"names a model outside the ids 0 to {n - 1}.")
     width = ids.shape[1]
     twice = np.zeros(len(ids), dtype=bool)
@@ -341,7 +341,7 @@ def _check_rankings(ids: Ids, ranks: NDArray[Any], rows: Ids | None, n: int) -> 
             ((np.floor(ranks) != ranks) & ~np.isnan(ranks)).any(axis=1),
             "has a rank that is not a whole number.",
         )
-    if ranks.size and np.nanmin(ranks, initial=1) < 1:
+    if ranks.size and np.fmin.reduce(ranks, axis=None, initial=1) < 1:
         refuse((ranks < 1).any(axis=1), "has a rank below 1; 1 is the best.")
 
 

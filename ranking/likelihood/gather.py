@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from ranking.blocks import PairBlock
+from ranking.likelihood.direct import HALF_WINS, PairTotals
 from ranking.likelihood.orders import OrderRows
 from ranking.likelihood.pairs import PairRows
 from ranking.likelihood.terms import Floats, Layout, RowTerms, Terms
@@ -29,6 +30,8 @@ class RowSums:
 
     def evaluate(self, phi: Floats) -> Terms:
         """Log-likelihood, gradient and information at phi."""
+        if self._direct:
+            return self._totals(phi, self.weights, squared=False)
         sums = _Sums(self.layout)
         log_likelihood = 0.0
         for terms in self.walk(phi):
@@ -42,11 +45,43 @@ class RowSums:
 
     def meat(self, phi: Floats) -> Floats:
         """(P, P) sum over votes of squared weight times the outer product of the vote's score."""
+        if self._direct:
+            return self._totals(phi, self.squares, squared=True).information
         sums = _Sums(self.layout)
         for terms in self.walk(phi):
             weight = None if self.squares is None else self.squares[terms.rows]
             sums.add_information(_outer(terms), weight)
         return sums.matrix()
+
+    @property
+    def _direct(self) -> bool:
+        """Whether all votes are pairs without a tie strength, which have a shorter way."""
+        return not self.layout.tie_sizes and all(isinstance(part, PairRows) for part in self.parts)
+
+    def _totals(self, phi: Floats, weights: Floats | None, *, squared: bool) -> Terms:
+        totals = PairTotals(self.layout, squared=squared)
+        for part in self.parts:
+            if isinstance(part, PairRows):
+                totals.add(part.block, phi, weights)
+        return totals.terms()
+
+    def rough_strengths(self) -> Floats:
+        """(n,) where to start: the log odds of being above another contestant of the vote, shrunk."""
+        n = self.layout.n
+        above, met = np.full(n, 0.5), np.full(n, 1.0)
+        for part in self.parts:
+            block = part.block
+            if isinstance(block, PairBlock):
+                first = HALF_WINS[block.outcome]
+                above += np.bincount(block.first, first, n) + np.bincount(block.second, 1.0 - first, n)
+                met += np.bincount(block.first, minlength=n) + np.bincount(block.second, minlength=n)
+                continue
+            levels = np.array(block.levels())
+            for column, level in zip(block.items, levels, strict=True):
+                seen = np.bincount(column, minlength=n)
+                met += (block.width - 1) * seen
+                above += ((levels > level).sum() + 0.5 * ((levels == level).sum() - 1)) * seen
+        return np.asarray(np.log(above) - np.log(met - above))
 
     def one_sided(self, phi: Floats, flagged: np.ndarray) -> Floats:
         """(P, P) information less outer products of scores, of the votes with a flagged (n,) model."""

@@ -68,11 +68,53 @@ class _Choices:
         """Add the choices of a vote with these tied groups, a tie as the mean over its orders."""
         top = self.utility.max(axis=0)
         strength = np.exp(self.utility - top)  # (K, r), at most 1
-        once = np.zeros((self.width, self.r))  # sum over the choices of weight / total
-        twice: dict[tuple[int, int], Floats] = {}  # sum of weight / total^2 where both could be chosen
+        if max(sizes) == 1:
+            log_total, chosen, once, twice = self._nested_choices(strength, len(sizes))
+        else:
+            log_total, chosen, once, twice = self._weighted_choices(strength, sizes)
+        gain = self._gain_of_the_chosen(sizes)
+        self.log_likelihood += gain @ self.utility - log_total - chosen * top
+        np.multiply(strength, once, out=once)
+        np.subtract(gain[:, np.newaxis], once, out=self.score)
+        for (c, d), value in twice.items():
+            self.coupling[c, d] = -(strength[c] * value) * strength[d]
+
+    def _nested_choices(
+        self, strength: Floats, ranked: int
+    ) -> tuple[Floats, float, Floats, dict[tuple[int, int], Floats]]:
+        """A strict order: each choice is from the columns after the last, so sums run on.
+
+        Returns the log of the product of the totals, how many choices there were, and per column and per
+        pair of columns the sums of 1 / total and 1 / total^2 over the choices that had them to choose from.
+        """
+        choices = min(ranked, self.width - 1)
+        total = strength[choices:].sum(axis=0)
+        totals = np.empty((choices, self.r))
+        for k in range(choices - 1, -1, -1):
+            total = np.add(total, strength[k], out=totals[k])
+        log_total = _log_of_product(totals)
+        inverse = np.divide(1.0, totals, out=totals)
+        squared = inverse * inverse
+        for k in range(1, choices):
+            inverse[k] += inverse[k - 1]
+            squared[k] += squared[k - 1]
+        once = np.empty((self.width, self.r))
+        twice: dict[tuple[int, int], Floats] = {}
+        for c in range(self.width):
+            last = min(c, choices - 1)
+            once[c] = inverse[last]
+            twice |= {(c, d): squared[last] for d in range(c + 1, self.width)}
+        return log_total, float(choices), once, twice
+
+    def _weighted_choices(
+        self, strength: Floats, sizes: tuple[int, ...]
+    ) -> tuple[Floats, float, Floats, dict[tuple[int, int], Floats]]:
+        """The same for ties: every order that a tie could have had is one weighted sequence of choices."""
         log_total, chosen = np.zeros(self.r), 0.0
+        once = np.zeros((self.width, self.r))
+        twice: dict[tuple[int, int], Floats] = {}
         for columns, weight in plackett_luce_stages(sizes, self.width):
-            total = strength[list(columns)].sum(axis=0) if len(columns) > 4 else _sum(strength, columns)
+            total = _sum(strength, columns)
             log_total += weight * np.log(total)
             chosen += weight
             inverse = weight / total
@@ -84,11 +126,7 @@ class _Choices:
                         twice[c, d] += squared
                     else:
                         twice[c, d] = squared.copy()
-        gain = self._gain_of_the_chosen(sizes)
-        self.log_likelihood += gain @ self.utility - log_total - chosen * top
-        self.score += gain[:, np.newaxis] - strength * once
-        for (c, d), value in twice.items():
-            self.coupling[c, d] -= strength[c] * strength[d] * value
+        return log_total, chosen, once, twice
 
     def _gain_of_the_chosen(self, sizes: tuple[int, ...]) -> Floats:
         """(K,) how often each column is chosen; the last one left of a complete ranking never has to be."""
@@ -175,6 +213,14 @@ class _Choices:
             cross[c] += difference
             cross[d] -= difference
         return cross
+
+
+def _log_of_product(values: Floats) -> Floats:
+    """(r,) sum of the logs of the rows; the log of a product of two costs half of two logs."""
+    total: Floats = np.log(values[0] * values[1] if len(values) > 1 else values[0])
+    for k in range(2, len(values), 2):
+        total += np.log(values[k] * values[k + 1] if k + 1 < len(values) else values[k])
+    return total
 
 
 def _sum(values: Floats, columns: tuple[int, ...]) -> Floats:

@@ -34,6 +34,13 @@ class PairTable:
         """Whether ties have a strength of their own (Davidson 1970) and not half a win each."""
         return bool(self.layout.tie_sizes)
 
+    def rough_strengths(self) -> Floats:
+        """(n,) where to start: the log odds of a win against everybody met, half a win and loss added."""
+        won, lost, tied = self.outcomes
+        n = self.layout.n
+        wins = np.bincount(self.i, won + 0.5 * tied, n) + np.bincount(self.j, lost + 0.5 * tied, n) + 0.5
+        return np.asarray(np.log(wins) - np.log(self.votes_per_model() + 1.0 - wins))
+
     def with_outcomes(self, outcomes: Floats) -> PairTable:
         """The same pairs with other counts, for the bootstrap."""
         return replace(self, outcomes=outcomes, squares=outcomes)
@@ -139,7 +146,11 @@ def count_pairs(votes: Votes, *, davidson: bool) -> PairTable:
         if not isinstance(block, PairBlock):
             raise TypeError("only pairs can be counted in a table")
         for part in chunks(len(block), max(COUNTING_CHUNK, 2 * cells)):
-            key = (block.first[part].astype(np.intp) * n + block.second[part]) * 4 + block.outcome[part]
+            key = block.first[part].astype(np.intp)  # a copy, worked on in place
+            key *= n
+            key += block.second[part]
+            key <<= 2
+            key += block.outcome[part]
             if votes.counts is None and votes.weights is None:
                 outcomes += np.bincount(key, minlength=cells)
                 continue

@@ -10,12 +10,10 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from ranking.blocks import Ids, PairBlock, chunks, take_rows
+from ranking.likelihood.direct import HALF_WINS
 from ranking.likelihood.pair_table import davidson_probabilities
 from ranking.likelihood.terms import CHUNK, Floats, Layout, RowTerms
 from ranking.outcomes import FIRST, SECOND, TIE
-
-# P(first) that stands for an outcome when a tie counts as half a win each; by outcome code.
-HALF_WINS = np.array([1.0, 0.0, 0.5])
 
 
 @dataclass(frozen=True)
