@@ -57,7 +57,7 @@ class World:
         if self.drift is not None:
             seen = seen + progress * self.drift[groups]
         if self.noise == "thurstone":
-            return seen + self.noise_scale * THURSTONE_SD * rng.normal(size=groups.shape)
+            return np.asarray(seen + self.noise_scale * THURSTONE_SD * rng.normal(size=groups.shape))
         return np.asarray(seen + self.noise_scale * rng.gumbel(size=groups.shape))
 
     def votes(
@@ -174,7 +174,8 @@ def play(
     stake = None
     next_refit = first_refit
     for at in range(votes):
-        if strategy == "information" and at % stakes_every == 0:
+        # What is at stake changes fast while each contestant has had few votes.
+        if strategy == "information" and at % min(stakes_every, 1 + at // world.n) == 0:
             stake = stakes(run.posterior, aim)
         choice = choose(
             run.posterior,

@@ -71,7 +71,7 @@ def choose(
         propensity = (1.0 - exploring) * main.probability(drawn)
         if exploring > 0.0:
             propensity += exploring * aside.probability(drawn)
-    return Choice(tuple(sorted(int(at.ids[place]) for place in drawn)), propensity, strategy)
+    return Choice(tuple(sorted(drawn)), propensity, strategy)
 
 
 def _draw(way: SequentialDraw, k: int, rng: np.random.Generator) -> tuple[int, ...]:
@@ -104,8 +104,4 @@ def _situation(
         raise NotEnoughContestants(
             f"A battle of {k} needs {k} contestants, but only {len(ids)} can be shown here."
         )
-    allowed = np.zeros((n, n))
-    np.fill_diagonal(allowed, -np.inf)
-    for one, other in exclude:
-        allowed[one, other] = allowed[other, one] = -np.inf
-    return strategies.Situation(posterior, ids, share[ids], allowed[np.ix_(ids, ids)], aim, stake)
+    return strategies.Situation(posterior, ids, share[ids], tuple(exclude), aim, stake)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
+from math import comb
 
 import numpy as np
 
@@ -27,15 +28,20 @@ class DeadEnd(Exception):
 
 @dataclass(frozen=True)
 class SequentialDraw:
-    """A way to draw: log-scores of how to start, and of who joins the members so far."""
+    """A way to draw from c candidates: log-scores of how to start, and of who joins the members.
 
+    The functions inside count candidates by their place in `ids`.
+    """
+
+    ids: Ints  # (c,) the contestants that can be drawn, in rising order
     start: Floats  # (c,) for one contestant to start with, (c, c) for a pair (upper triangle read)
     extend: Callable[[Ints, Floats], Floats]  # members (g, s), open (g, c) of 0 or -inf -> scores (g, c)
-    allowed: Floats  # (c, c): 0 where two may meet, -inf where not and on the diagonal
+    forbidden: Floats | None  # (c, c): 0 where two may meet, -inf where not; None where all may
     anchored: bool = False  # whether `extend` looks at who came first
+    alike: bool = False  # whether every set has the same chance
 
     def draw(self, k: int, rng: np.random.Generator) -> State:
-        """One group of k, in the order drawn.  Raises DeadEnd when exclusions leave no way on."""
+        """k contestants, in the order drawn.  Raises DeadEnd when exclusions leave no way on."""
         for _ in range(ATTEMPTS):
             members = self._start(rng)
             while members is not None and len(members) < k:
@@ -43,11 +49,17 @@ class SequentialDraw:
                 pick = int(np.argmax(scores + rng.gumbel(size=len(scores))))
                 members = (*members, pick) if np.isfinite(scores[pick]) else None
             if members is not None:
-                return members
+                return tuple(self.ids[list(members)].tolist())
         raise DeadEnd
 
-    def probability(self, group: State) -> float:
-        """Probability that one attempt ends with the set `group`, in whatever order."""
+    def probability(self, contestants: State) -> float:
+        """Probability that one attempt ends with this set of contestants, in whatever order."""
+        places = np.minimum(np.searchsorted(self.ids, contestants), len(self.ids) - 1)
+        if (self.ids[places] != contestants).any():
+            return 0.0
+        if self.alike:
+            return 1.0 / comb(len(self.ids), len(contestants))
+        group = tuple(places.tolist())
         reached = self._start_probabilities(group)
         for _ in range(len(group) - len(next(iter(reached)))):
             states = list(reached)
@@ -65,7 +77,11 @@ class SequentialDraw:
 
     def _scores(self, states: list[State]) -> Floats:
         members = np.array(states)
-        open_to = self.allowed[members].sum(axis=1)  # (g, c)
+        if self.forbidden is None:
+            open_to = np.zeros((len(members), len(self.ids)))
+            np.put_along_axis(open_to, members, -np.inf, axis=1)
+        else:
+            open_to = self.forbidden[members].sum(axis=1)  # (g, c)
         scores = self.extend(members, open_to)
         return np.where(np.isfinite(open_to), scores, -np.inf)
 
@@ -84,7 +100,7 @@ class SequentialDraw:
         if self.start.ndim == 1:
             return self.start
         upper = _pairs(len(self.start))
-        return self.start[upper] + self.allowed[upper]
+        return self.start[upper] + (0.0 if self.forbidden is None else self.forbidden[upper])
 
     def _start_probabilities(self, group: State) -> dict[State, float]:
         shares = _shares(self._start_scores()[None, :])[0]

@@ -31,8 +31,9 @@ TINY = 1e-18
 def difference_variance(covariance: Floats) -> Floats:
     """Variance of theta_i - theta_j, (..., n, n), zero on the diagonal."""
     variance = np.diagonal(covariance, axis1=-2, axis2=-1)
-    spread = variance[..., :, None] + variance[..., None, :] - 2.0 * covariance
-    return np.asarray(np.maximum(spread, 0.0))
+    spread = variance[..., :, None] + variance[..., None, :]
+    spread -= 2.0 * covariance
+    return np.asarray(np.maximum(spread, 0.0, out=spread))
 
 
 def pair_weights(mean: Floats, covariance: Floats, aim: Aim = "order") -> Floats:
@@ -41,14 +42,22 @@ def pair_weights(mean: Floats, covariance: Floats, aim: Aim = "order") -> Floats
     "top" and "newcomers" scale the doubt; "width" replaces it: all differences count alike,
     whether their order is clear or not, which narrows every interval.
     """
-    others = 1.0 - np.eye(mean.shape[-1])
+    places = np.arange(mean.shape[-1])
     if aim == "width":
-        return np.asarray(np.broadcast_to(others, covariance.shape))
+        weight = np.ones_like(covariance)
+        weight[..., places, places] = 0.0
+        return weight
     variance = difference_variance(covariance)
     gap = mean[..., :, None] - mean[..., None, :]
-    weight = others * np.exp(gap**2 / (-2.0 * KAPPA**2 * (variance + TINY))) / (variance + TAU**2)
+    weight = gap * gap
+    weight /= -2.0 * KAPPA**2 * (variance + TINY)
+    np.exp(weight, out=weight)
+    weight /= variance + TAU**2
+    weight[..., places, places] = 0.0
     if aim == "top":
-        weight *= _nearness_to_the_top(others * ndtr(-gap / np.sqrt(variance + TINY)))
+        behind = ndtr(-gap / np.sqrt(variance + TINY))
+        behind[..., places, places] = 0.0
+        weight *= _nearness_to_the_top(behind)
     elif aim == "newcomers":
         weight *= _newness(covariance)
     return np.asarray(weight)
@@ -68,9 +77,8 @@ def _newness(covariance: Floats) -> Floats:
     return np.asarray(np.maximum(share[..., :, None], share[..., None, :]) ** 2)
 
 
-def stake_matrix(mean: Floats, covariance: Floats, aim: Aim = "order", among: Ints | None = None) -> Floats:
+def stake_matrix(covariance: Floats, weight: Floats, among: Ints | None = None) -> Floats:
     """B = S L S, (..., c, c), for the contestants `among` (all by default)."""
-    weight = pair_weights(mean, covariance, aim)
     columns = covariance if among is None else covariance[..., among]  # (..., n, c)
     degree = weight.sum(axis=-1)[..., None]
     return np.asarray(np.swapaxes(columns, -1, -2) @ (degree * columns - weight @ columns))
@@ -81,20 +89,27 @@ def stakes(posterior: Posterior, aim: Aim = "order") -> Floats:
 
     B changes slowly: one computed up to some ten votes ago serves as well.
     """
-    return stake_matrix(posterior.mean, posterior.covariance, aim)
+    return stake_matrix(posterior.covariance, pair_weights(posterior.mean, posterior.covariance, aim))
 
 
 def pair_worth(mean: Floats, covariance: Floats, stake: Floats, lapse: float) -> Floats:
     """Worth of every battle of two, (..., c, c), by the closed form of tr(A B_GG) for K = 2."""
+    honest = (1.0 - lapse) ** 2
+    # With t = tanh(d / 2), p (1 - p) = (1 - t^2) / 4; a lapse shrinks t by 1 - lapse.
+    lean = np.tanh(0.5 * (mean[..., :, None] - mean[..., None, :]))
+    lean *= lean
+    information = (0.25 * honest) * (1.0 - lean) ** 2
+    lean *= -honest
+    lean += 1.0
+    information /= np.maximum(lean, TINY, out=lean)
     at_stake = np.diagonal(stake, axis1=-2, axis2=-1)
-    gain = at_stake[..., :, None] + at_stake[..., None, :] - 2.0 * stake
-    chance = 0.5 + 0.5 * np.tanh(0.5 * (mean[..., :, None] - mean[..., None, :]))
-    information = chance * (1.0 - chance)
-    if lapse > 0.0:
-        seen = (1.0 - lapse) * chance + 0.5 * lapse
-        information = ((1.0 - lapse) * information) ** 2 / (seen * (1.0 - seen))
-    worth = information * gain / (1.0 + information * difference_variance(covariance))
-    return np.asarray(np.maximum(worth, 0.0))
+    gain = at_stake[..., :, None] + at_stake[..., None, :]
+    gain -= 2.0 * stake
+    gain *= information
+    information *= difference_variance(covariance)
+    information += 1.0
+    gain /= information
+    return np.asarray(np.maximum(gain, 0.0, out=gain))
 
 
 def group_worth(mean: Floats, covariance: Floats, stake: Floats, lapse: float) -> Floats:

@@ -13,6 +13,7 @@ from ranking.matchmaking.information import (
     TINY,
     Aim,
     group_worth,
+    pair_weights,
     pair_worth,
     short_listed,
     stake_matrix,
@@ -50,8 +51,10 @@ class Lockstep:
 
     def draw(self, rng: np.random.Generator) -> Ints:
         """The next battle of every study, (studies, K)."""
-        if len(self.orders) % self.stakes_every == 0:
-            self._stake = stake_matrix(self.mean, self.covariance, self.aim)
+        # What is at stake changes fast while each contestant has had few votes.
+        if len(self.orders) % min(self.stakes_every, 1 + len(self.orders) // self.n) == 0:
+            weight = pair_weights(self.mean, self.covariance, self.aim)
+            self._stake = stake_matrix(self.covariance, weight)
         pairs = pair_worth(self.mean, self.covariance, self._stake, self.lapse)
         upper = np.triu_indices(self.n, 1)
         scores = np.log(pairs[:, *upper] + TINY**2) / self.temperature

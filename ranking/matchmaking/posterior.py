@@ -27,7 +27,7 @@ from ranking.matchmaking.weak_order import (
 )
 
 NEWTON_STEPS = 30
-NEWTON_TOLERANCE = 1e-6
+NEWTON_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)

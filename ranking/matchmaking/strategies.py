@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from ranking.matchmaking.weak_order import Floats, Ints
 
 # Gumbel noise on the log worth is scaled by this: groups worth 10 % less are drawn
 # exp(-0.1 / TEMPERATURE) times as often.
-TEMPERATURE = 0.1
+TEMPERATURE = 0.05
 SHORT_LIST = 12
 # With more candidates than this only those with the most at stake are weighed.
 MOST_WEIGHED = 160
@@ -39,15 +40,28 @@ class Situation:
     posterior: Posterior
     ids: Ints  # (c,) into the posterior
     weights: Floats  # (c,) > 0, how often each should be drawn beside the others
-    allowed: Floats  # (c, c): 0 where two may meet, -inf where not and on the diagonal
+    exclude: tuple[tuple[int, int], ...]  # pairs that must not meet
     aim: Aim
     stake: Floats | None  # (n, n) B = S L S computed earlier, or None
+
+    def forbidden(self, ids: Ints) -> Floats | None:
+        """(c, c): 0 where two of `ids` may meet, -inf where not and on the diagonal."""
+        if not self.exclude:
+            return None
+        apart = np.zeros((self.posterior.n, self.posterior.n), dtype=bool)
+        np.fill_diagonal(apart, True)
+        first, second = np.array(self.exclude, dtype=np.int64).T
+        apart[first, second] = apart[second, first] = True
+        return np.where(apart[np.ix_(ids, ids)], -np.inf, 0.0)
 
 
 def random(at: Situation) -> SequentialDraw:
     """Every group alike, or each contestant in proportion to its weight."""
     logs = np.log(at.weights)
-    return SequentialDraw(logs, lambda members, open_to: logs + open_to, at.allowed)
+    alike = not at.exclude and bool((at.weights == at.weights[0]).all())
+    return SequentialDraw(
+        at.ids, logs, lambda members, open_to: logs + open_to, at.forbidden(at.ids), alike=alike
+    )
 
 
 def uniform(at: Situation) -> SequentialDraw:
@@ -57,7 +71,7 @@ def uniform(at: Situation) -> SequentialDraw:
     def least(members: Ints, open_to: Floats) -> Floats:
         return _largest(open_to - load)
 
-    return SequentialDraw(_largest(-load), least, at.allowed)
+    return SequentialDraw(at.ids, _largest(-load), least, at.forbidden(at.ids))
 
 
 def lmarena(at: Situation) -> SequentialDraw:
@@ -76,7 +90,7 @@ def lmarena(at: Situation) -> SequentialDraw:
     def joined(members: Ints, open_to: Floats) -> Floats:
         return np.asarray(np.log(reduction[members].sum(axis=1)) + open_to)
 
-    return SequentialDraw(np.log(reduction), joined, at.allowed)
+    return SequentialDraw(at.ids, np.log(reduction), joined, at.forbidden(at.ids))
 
 
 def ksort(at: Situation) -> SequentialDraw:
@@ -96,7 +110,7 @@ def ksort(at: Situation) -> SequentialDraw:
     def nearest(members: Ints, open_to: Floats) -> Floats:
         return _largest(bound[members[:, 0]] + open_to)
 
-    return SequentialDraw(_largest(-met), nearest, at.allowed, anchored=True)
+    return SequentialDraw(at.ids, _largest(-met), nearest, at.forbidden(at.ids), anchored=True)
 
 
 def information(at: Situation) -> SequentialDraw:
@@ -104,47 +118,49 @@ def information(at: Situation) -> SequentialDraw:
 
     Gumbel noise of scale TEMPERATURE on the log worth spreads near-equal choices.
     """
+    ids, taste, stake = _candidates(at)
     posterior = at.posterior
-    ids = at.ids
-    shut = np.zeros(len(ids))
-    if len(ids) > MOST_WEIGHED:
-        keep = _most_at_stake(at)
-        shut = np.full(len(ids), -np.inf)
-        shut[keep] = 0.0
-    else:
-        keep = np.arange(len(ids))
-    chosen = ids[keep]
-    stake = (
-        at.stake[np.ix_(chosen, chosen)]
-        if at.stake is not None
-        else stake_matrix(posterior.mean, posterior.covariance, at.aim, chosen)
-    )
-    covariance = posterior.covariance[np.ix_(chosen, chosen)]
-    mean = posterior.mean[chosen]
+    covariance = posterior.covariance[np.ix_(ids, ids)]
+    mean = posterior.mean[ids]
     pairs = pair_worth(mean, covariance, stake, posterior.lapse)
     growth = Growth(mean, covariance, stake, posterior.lapse, pairs, SHORT_LIST)
-    taste = np.log(at.weights[keep])
-    start = np.full((len(ids), len(ids)), -np.inf)
-    start[np.ix_(keep, keep)] = np.log(pairs + TINY**2) + taste[:, None] + taste[None, :]
-    place = np.full(len(ids), -1)
-    place[keep] = np.arange(len(keep))
+    start = np.log(pairs + TINY**2) + taste[:, None] + taste[None, :]
 
     def grown(members: Ints, open_to: Floats) -> Floats:
-        logs = np.full((len(members), len(ids)), -np.inf)
-        logs[:, keep] = growth(place[members], open_to[:, keep]) + taste
-        return logs / TEMPERATURE
+        return np.asarray((growth(members, open_to) + taste) / TEMPERATURE)
 
-    return SequentialDraw(start / TEMPERATURE, grown, at.allowed)
+    return SequentialDraw(ids, start / TEMPERATURE, grown, at.forbidden(ids))
 
 
-def _most_at_stake(at: Situation) -> Ints:
-    """The MOST_WEIGHED candidates (places in `ids`) whose variance touches the most doubt."""
+def _candidates(at: Situation) -> tuple[Ints, Floats, Floats]:
+    """Contestants worth weighing (c,), the logs of their weights (c,) and their stakes (c, c).
+
+    Those whose variance touches the most doubt, where there are more than MOST_WEIGHED.
+    """
+    posterior, ids, taste = at.posterior, at.ids, np.log(at.weights)
+    crowded = len(ids) > MOST_WEIGHED
     if at.stake is not None:
-        touched = np.diag(at.stake)[at.ids]
-    else:
-        doubt = pair_weights(at.posterior.mean, at.posterior.covariance, at.aim).sum(axis=1)[at.ids]
-        touched = doubt * np.diag(at.posterior.covariance)[at.ids] ** 2
-    return np.sort(np.argpartition(-touched * at.weights, MOST_WEIGHED - 1)[:MOST_WEIGHED])
+        if crowded:
+            keep = _heaviest(np.log(np.diag(at.stake)[ids] + TINY) + taste)
+            ids, taste = ids[keep], taste[keep]
+        return ids, taste, at.stake[np.ix_(ids, ids)]
+    if not crowded:
+        stake = stake_matrix(
+            posterior.covariance, pair_weights(posterior.mean, posterior.covariance, at.aim), ids
+        )
+        return ids, taste, stake
+    # Single precision halves the time here, and six digits are plenty for choosing.
+    covariance: Any = posterior.covariance.astype(np.float32)
+    mean: Any = posterior.mean.astype(np.float32)
+    weight = pair_weights(mean, covariance, at.aim)
+    touched = weight.sum(axis=1)[ids] * np.diag(covariance)[ids] ** 2
+    keep = _heaviest(np.log(touched + TINY) + taste)
+    ids, taste = ids[keep], taste[keep]
+    return ids, taste, stake_matrix(covariance, weight, ids).astype(np.float64)
+
+
+def _heaviest(scores: Floats) -> Ints:
+    return np.sort(np.argpartition(-scores, MOST_WEIGHED - 1)[:MOST_WEIGHED])
 
 
 def _largest(scores: Floats) -> Floats:

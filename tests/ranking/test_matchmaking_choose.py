@@ -1,12 +1,14 @@
 """Drawing battles: who may come, with what probability, and what the default prefers."""
 
 from collections import Counter
-from itertools import combinations, pairwise
+from itertools import combinations, permutations
 
 import numpy as np
 import pytest
 
-from ranking.matchmaking import STRATEGIES, NotEnoughContestants, Posterior, choose
+from ranking.matchmaking import STRATEGIES, NotEnoughContestants, Posterior, choose, stakes
+from ranking.matchmaking.information import group_worth, pair_weights, pair_worth
+from ranking.matchmaking.weak_order import derivatives, expected_information, pattern
 
 
 def played(n: int = 6, votes: int = 30, k: int = 3) -> Posterior:
@@ -46,7 +48,7 @@ def test_two_contestants_can_only_meet_each_other(strategy):
 def test_the_propensity_is_the_frequency_with_which_the_set_is_drawn(strategy, weights):
     posterior = played()
     rng = np.random.default_rng(11)
-    draws = 1200
+    draws = 600
     frequency = Counter(
         choose(posterior, 3, rng, strategy=strategy, weights=weights, with_propensity=False).group
         for _ in range(draws)
@@ -186,13 +188,74 @@ def test_newcomers_first_shows_the_newcomer_in_every_battle():
         assert 8 in choose(posterior, 3, rng, aim="newcomers", explore=0.0).group
 
 
-def test_voters_at_the_same_moment_are_not_asked_the_same():
+def test_a_battle_in_flight_is_worth_less_asked_again():
     rng = np.random.default_rng(0)
     posterior = level(12)
-    together = []
     for _ in range(6):
+        group = np.array(choose(posterior, 3, rng, explore=0.0).group)
+        block = np.ix_(group, group)
+        ahead = posterior.expecting([group.tolist()])
+        now, again = (
+            float(group_worth(p.mean[group], p.covariance[block], stakes(p)[block], p.lapse))
+            for p in (posterior, ahead)
+        )
+        assert again < now
+        posterior = ahead
+
+
+def test_voters_at_the_same_moment_are_spread_over_the_board():
+    rng = np.random.default_rng(0)
+    posterior = level(12)
+    shown = set()
+    for _ in range(12):
         choice = choose(posterior, 2, rng, explore=0.0)
-        together.append(choice.group)
+        shown |= set(choice.group)
         posterior = posterior.expecting([choice.group])
 
-    assert all(one != following for one, following in pairwise(together))
+    assert len(shown) >= 10
+
+
+@pytest.mark.parametrize("lapse", [0.0, 0.05, 0.3])
+def test_the_worth_of_a_pair_is_that_of_a_group_of_two(lapse):
+    posterior = played()
+    stake = stakes(posterior)
+    pairs = pair_worth(posterior.mean, posterior.covariance, stake, lapse)
+    for one, other in combinations(range(6), 2):
+        both = np.ix_([one, other], [one, other])
+        group = group_worth(posterior.mean[[one, other]], posterior.covariance[both], stake[both], lapse)
+        assert pairs[one, other] == pytest.approx(float(group), rel=1e-9)
+
+
+def test_expected_information_is_the_mean_over_all_orders():
+    strengths = np.array([0.7, -0.1, 0.2, -1.3])
+    expected = np.zeros((4, 4))
+    for order in permutations(range(4)):
+        value, gradient, _ = derivatives(strengths[list(order)], pattern((1, 2, 3, 4)))
+        local = np.zeros(4)
+        local[list(order)] = gradient
+        expected += np.exp(value) * np.outer(local, local)
+
+    assert np.allclose(expected_information(strengths), expected, atol=1e-12)
+
+
+def test_the_worth_of_a_group_is_the_doubt_it_removes():
+    posterior = played()
+    weight = pair_weights(posterior.mean, posterior.covariance)
+    laplacian = np.diag(weight.sum(axis=1)) - weight
+    group = [0, 2, 5]
+    block = np.ix_(group, group)
+    worth = group_worth(posterior.mean[group], posterior.covariance[block], stakes(posterior)[block], 0.05)
+
+    after = posterior.expecting([group])
+
+    removed = np.trace(laplacian @ posterior.covariance) - np.trace(laplacian @ after.covariance)
+    assert float(worth) == pytest.approx(removed, rel=1e-9)
+
+
+def test_pairs_as_clear_as_numbers_can_say_are_worth_nothing_and_never_nan():
+    mean = np.array([0.0, 500.0, 1000.0])
+
+    worth = pair_worth(mean, np.eye(3), np.eye(3), 0.0)
+
+    assert np.isfinite(worth).all()
+    assert worth[0, 2] == 0.0
