@@ -20,6 +20,7 @@ class DemoPrompt:
     text: str
     tags: tuple[str, ...]
     split: str
+    wordings: tuple[str, ...]  # the text, and another way to ask the same
     family: Family = field(repr=False, compare=False)
     kind: Kind = field(repr=False, compare=False)
     subject: Subject = field(repr=False, compare=False)
@@ -62,6 +63,7 @@ def _prompts_of(family: Family) -> list[DemoPrompt]:
                     text=subject.question(wording),
                     tags=(family.key, kind.key),
                     split=HELD_OUT if held_out else TRAIN,
+                    wordings=tuple(map(subject.question, kind.questions)),
                     family=family,
                     kind=kind,
                     subject=subject,

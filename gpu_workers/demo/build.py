@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -105,10 +104,9 @@ class _Build:
             state = torch.load(file, weights_only=True)
         except FileNotFoundError:
             return
-        except (RuntimeError, EOFError, UnpicklingError, OSError) as error:
-            self.say(
-                "notice", message=f"{file} cannot be read ({error}); the base is trained from its start."
-            )
+        except Exception as error:
+            # A spoiled file leads the unpickler to raise whatever it stumbles over.
+            self.say("notice", message=f"{file} cannot be read ({error!r}); the base is trained anew.")
             return
         if state["step"] <= step:
             run.restore(state)

@@ -56,7 +56,8 @@ def examples(tokenizer: PreTrainedTokenizerFast, *, count: int, style: Style, se
     rng = _dice(seed)
     seen = [prompt for prompt in prompts() if prompt.split == TRAIN]
     chosen = [prompt for _ in range(-(-count // len(seen))) for prompt in rng.sample(seen, len(seen))][:count]
-    questions = [f"<|user|>{prompt.text}<|end|><|assistant|>" for prompt in chosen]
+    # In every wording of the question, so that a kind of question is known by more than one sentence.
+    questions = [f"<|user|>{rng.choice(prompt.wordings)}<|end|><|assistant|>" for prompt in chosen]
     answers = [answer(prompt, rng, style) + END for prompt in chosen]
     heads = tokenizer(questions, add_special_tokens=False)["input_ids"]
     tails = tokenizer(answers, add_special_tokens=False)["input_ids"]
