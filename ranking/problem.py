@@ -28,7 +28,7 @@ TIE_SPREAD = 3.0
 RUNAWAY = 12.0
 # More votes than this and Newton starts from a fit to a sample of them.
 MANY_ROWS = 100_000
-SAMPLES = (4_000, 40_000)
+FIRST_SAMPLE, SECOND_SAMPLE_SHARE = 4_000, 6
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,8 @@ class Problem:
         """Newton from `start`, or from zero, or from a sample of the votes when there are many."""
         if start is None:
             start = self._start()
-        tolerance = 1e-4 if self._many_rows else 1e-5  # a pass over many votes is what costs
+        # A pass over many votes is what costs; the error left is of the order of the square of this.
+        tolerance = 5e-4 if self._many_rows else 1e-5
         solution = maximise(self.objective, start, pinned=self.pinned, tolerance=tolerance)
         phi = solution.phi.copy()
         phi[: self.layout.n] -= phi[: self.layout.n].mean() if self.layout.n else 0.0
@@ -114,7 +115,8 @@ class Problem:
             start[: self.layout.n] = self.likelihood.rough_strengths()
             return start
         # Ghosts keep the sample finite where it happens to leave somebody undefeated.
-        for rows in SAMPLES:
+        total = sum(map(len, self.votes.blocks))
+        for rows in (FIRST_SAMPLE, total // SECOND_SAMPLE_SHARE):
             sample = replace(self, likelihood=self.likelihood.sample(rows), prior=Ghost(), firth=False)
             start = maximise(sample.objective, start, pinned=0, tolerance=1e-2).phi
         return start

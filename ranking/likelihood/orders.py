@@ -16,6 +16,9 @@ from ranking.blocks import OrderBlock, chunks, take_rows
 from ranking.likelihood.stages import plackett_luce_stages, tied_choices
 from ranking.likelihood.terms import CHUNK, Floats, Layout, RowTerms
 
+# Strengths further apart than this underflow when all are measured from the highest.
+WIDEST = 300.0
+
 
 @dataclass(frozen=True)
 class OrderRows:
@@ -32,6 +35,9 @@ class OrderRows:
         """The terms of each vote at phi, a chunk at a time."""
         effects = self.layout.effects(phi)
         theta = phi[: self.layout.n]
+        # Without covariates a strength is the same in every vote: n exponentials in place of K per vote.
+        plain = self.block.features is None and np.ptp(theta) < WIDEST if theta.size else False
+        worth = np.exp(theta - theta.max(initial=-np.inf)) if plain else None
         tau = phi[self.layout.n : self.layout.n + len(self.layout.tie_sizes)]
         for part in chunks(len(self.block), CHUNK):
             items = self.block.items[:, part].astype(np.intp, copy=False)
@@ -43,7 +49,7 @@ class OrderRows:
             if self.layout.tie_sizes:
                 terms.davidson_luce(self.block.sizes, tau)
             else:
-                terms.plackett_luce(self.block.sizes)
+                terms.plackett_luce(self.block.sizes, None if worth is None else worth[items], theta.max())
             yield terms.finish(take_rows(self.block, part), items, features)
 
 
@@ -64,10 +70,13 @@ class _Choices:
         self.tie_cross = np.zeros((self.width, ties, self.r))
         self.tie_information = np.zeros((ties, ties, self.r))
 
-    def plackett_luce(self, sizes: tuple[int, ...]) -> None:
-        """Add the choices of a vote with these tied groups, a tie as the mean over its orders."""
-        top = self.utility.max(axis=0)
-        strength = np.exp(self.utility - top)  # (K, r), at most 1
+    def plackett_luce(self, sizes: tuple[int, ...], worth: Floats | None, highest: float) -> None:
+        """Add the choices of a vote with these tied groups, a tie as the mean over its orders.
+
+        `worth` (K, r) is exp(utility - highest) where it is known already.
+        """
+        top: Floats | float = highest if worth is not None else self.utility.max(axis=0)
+        strength = worth if worth is not None else np.exp(self.utility - top)  # (K, r), at most 1
         if max(sizes) == 1:
             log_total, chosen, once, twice = self._nested_choices(strength, len(sizes))
         else:
