@@ -46,6 +46,7 @@ PARAMETERS: dict[str, tuple[Any, float, float]] = {
     "micro_batch": (None, 1, 100_000),
     "micro_batch_tokens": (8192, 1, 1_000_000_000),
     "eval_every_steps": (0, 0, 1_000_000),
+    "kl_prompts": (16, 0, 100_000),
     "checkpoint_every_seconds": (60, 1, 86_400),
     "checkpoint_every_steps": (50, 1, 1_000_000),
 }
@@ -64,6 +65,7 @@ WHOLE = {
     "micro_batch",
     "micro_batch_tokens",
     "eval_every_steps",
+    "kl_prompts",
     "checkpoint_every_steps",
 }
 
