@@ -12,7 +12,7 @@ from typing import Any
 from ranking.covariance import CLUSTERS
 from ranking.covariates import Effect, effects
 from ranking.errors import BadVotes
-from ranking.files import read_votes
+from ranking.files import STYLES, read_votes
 from ranking.fitting import COVARIANCES, MODELS, fit
 from ranking.plot import board_svg
 from ranking.prior import PRIORS
@@ -29,6 +29,7 @@ examples:
   python -m ranking votes.jsonl
   python -m ranking votes.csv --cluster both --plot board.svg     people who vote often, prompts seen often
   python -m ranking votes.parquet --model bradley-terry --json    ties as half a win each
+  python -m ranking arena.parquet --style lmarena                 LMArena's style control
   python -m ranking votes.jsonl --log-odds --prior none           maximum likelihood, natural logs
 """
 
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         anchor = _anchor(options.anchor)
-        read = read_votes(options.file, style=not options.no_style, all_bad=options.both_bad)
+        read = read_votes(options.file, style=options.style, all_bad=options.both_bad)
         found = fit(
             read.votes,
             model=options.model,
@@ -81,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--covariance", choices=COVARIANCES, default="sandwich", help="sandwich is the default")
     add("--level", type=float, default=0.95, help="of the intervals, 0.95 by default")
     add("--both-bad", choices=("omit", "tie"), default="omit", help="votes that all are bad: omit, or tie")
-    add("--no-style", action="store_true", help="ignore the style columns")
+    add("--style", choices=STYLES, default="columns", help="what to control for; lmarena: conv_metadata")
     add("--anchor", metavar="MODEL=RATING", help="shift the board so that MODEL has RATING")
     add("--seed", type=int, default=0, help="of the draws behind the rank ranges")
     add("--plot", type=Path, metavar="FILE.svg", help="also draw the board")

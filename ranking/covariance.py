@@ -37,8 +37,14 @@ class Clusters:
 
     @property
     def fewest(self) -> int:
-        """The number of groups of the coarser column: what the degrees of freedom rest on."""
+        """The number of groups of the coarser column."""
         return min(self.counts)
+
+    @property
+    def degrees_of_freedom(self) -> float:
+        """Of Student's t: one less than the groups. Two at least, since with less t says nothing at all;
+        infinite without votes, where the interval is the prior's."""
+        return max(self.fewest - 1.0, 2.0) if self.fewest else np.inf
 
 
 def clusters_of(votes: Votes, cluster: str | None) -> Clusters | None:

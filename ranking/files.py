@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,12 @@ from ranking.votes import Votes
 VOTER_COLUMNS = ("voter", "judge")
 PROMPT_COLUMNS = ("prompt", "prompt_id", "question_id")
 STYLE_PREFIX = "style_"
+LMARENA_STYLE = {
+    "length": "sum_assistant_{}_tokens",
+    "headers": "header_count_{}",
+    "lists": "list_count_{}",
+    "bold": "bold_count_{}",
+}
 RANKS_OF_WINNER: Mapping[int, list[int | None]] = {
     FIRST: [1, 2],
     SECOND: [2, 1],
@@ -53,8 +59,12 @@ class _Columns:
     styles: list[dict[str, list[float]]] = field(default_factory=list)
 
 
-def read_votes(path: Path, *, style: bool = True, all_bad: str = "omit") -> FileVotes:
-    """The votes of a file. Raises BadVotes with one sentence that names the line and the fault."""
+def read_votes(path: Path, *, style: str = "columns", all_bad: str = "omit") -> FileVotes:
+    """The votes of a file. Raises BadVotes with one sentence that names the line and the fault.
+
+    style: "columns" reads the style columns, "lmarena" the conv_metadata of LMArena's releases (tokens,
+    headers, lists and bold of both answers), "none" neither.
+    """
     columns = _Columns()
     for line, record in _records(path):
         try:
@@ -139,7 +149,7 @@ def _is_wanted(name: str) -> bool:
     return name in (*known, *VOTER_COLUMNS, *PROMPT_COLUMNS) or name.startswith(STYLE_PREFIX)
 
 
-def _add(columns: _Columns, line: int, record: Mapping[str, Any], style: bool) -> None:
+def _add(columns: _Columns, line: int, record: Mapping[str, Any], style: str) -> None:
     group, ranks = _order(record)
     columns.lines.append(line)
     columns.groups.append(group)
@@ -147,7 +157,7 @@ def _add(columns: _Columns, line: int, record: Mapping[str, Any], style: bool) -
     columns.weights.append(_number(record.get("weight"), "weight"))
     columns.voters.append(_first_of(record, VOTER_COLUMNS))
     columns.prompts.append(_first_of(record, PROMPT_COLUMNS))
-    columns.styles.append(_styles(record, len(group)) if style else {})
+    columns.styles.append(_STYLE_READERS[style](record, len(group)))
 
 
 def _order(record: Mapping[str, Any]) -> tuple[list[str], list[int | None]]:
@@ -240,6 +250,41 @@ def _styles(record: Mapping[str, Any], width: int) -> dict[str, list[float]]:
             raise BadVotes(f"has {len(numbers)} values of style {name} for {width} models, or an empty one.")
         found[name] = [float(number) for number in numbers if number is not None]
     return found
+
+
+def _lmarena_styles(record: Mapping[str, Any], width: int) -> dict[str, list[float]]:
+    """Tokens, headers, lists and bold of both answers, as LMArena's releases count them."""
+    metadata = record.get("conv_metadata")
+    if isinstance(metadata, str):
+        try:
+            metadata = json.loads(metadata)
+        except ValueError:
+            metadata = None
+    if not isinstance(metadata, dict) or width != 2:
+        raise BadVotes("has no conv_metadata to read its style from.")
+    return {
+        name: [_total(metadata, column.format(side)) for side in ("a", "b")]
+        for name, column in LMARENA_STYLE.items()
+    }
+
+
+def _total(metadata: Mapping[str, Any], column: str) -> float:
+    """A count, or the sum of its kinds: headers come by level, lists by ordered or not."""
+    cell = metadata.get(column)
+    # Parquet gives every kind that any vote had; a kind that this one lacks is null.
+    parts = [part for part in cell.values() if part is not None] if isinstance(cell, dict) else [cell]
+    numbers = [_number(part, column) for part in parts]
+    if not numbers or any(number is None for number in numbers):
+        raise BadVotes(f"has no {column} in its conv_metadata.")
+    return sum(number for number in numbers if number is not None)
+
+
+_STYLE_READERS: Mapping[str, Callable[[Mapping[str, Any], int], dict[str, list[float]]]] = {
+    "columns": _styles,
+    "lmarena": _lmarena_styles,
+    "none": lambda _record, _width: {},
+}
+STYLES = tuple(_STYLE_READERS)
 
 
 def _votes(columns: _Columns, all_bad: str) -> FileVotes:

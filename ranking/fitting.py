@@ -148,7 +148,7 @@ def _result(
                 strict=True,
             )
         },
-        degrees_of_freedom=np.inf if clusters is None else max(clusters.fewest - 1, 1),
+        degrees_of_freedom=np.inf if clusters is None else clusters.degrees_of_freedom,
         level=level,
         components=problem.connectivity.strong,
         parameters=phi,
@@ -179,10 +179,14 @@ def _warnings(problem: Problem, solution: Solution, clusters: Clusters | None) -
     if votes.all_bad:
         many = "vote says" if votes.all_bad == 1 else "votes say"
         said.append(f"{votes.all_bad} {many} that all responses were bad; they order nobody.")
-    if clusters is not None and clusters.fewest < FEW_CLUSTERS:
+    if clusters is not None and 0 < clusters.fewest < FEW_CLUSTERS:
+        names = "voter or prompt" if clusters.name == "both" else clusters.name
+        people = (
+            names if clusters.fewest == 1 else names.replace("voter", "voters").replace("prompt", "prompts")
+        )
         said.append(
-            f"There are only {clusters.fewest} groups of {_cluster_words(clusters)}: "
-            "with fewer than 20 the intervals are rough."
+            f"The votes come from only {clusters.fewest} {people}: with fewer than {FEW_CLUSTERS} "
+            "the intervals are rough."
         )
     if not solution.converged:
         said.append("The fit did not converge; do not rely on these ratings.")

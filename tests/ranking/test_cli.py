@@ -176,7 +176,7 @@ def test_clusters_widen_the_intervals(tmp_path, capsys):
     plain, wide = board(capsys, path), board(capsys, path, "--cluster", "voter")
 
     assert wide["covariance"] == "clustered by voter"
-    assert any("only 2 groups of voter" in sentence for sentence in wide["warnings"])
+    assert any("from only 2 voters" in sentence for sentence in wide["warnings"])
     assert wide["leaderboard"][0]["rating"] == pytest.approx(plain["leaderboard"][0]["rating"])
     width = [found["leaderboard"][0]["upper"] - found["leaderboard"][0]["lower"] for found in (plain, wide)]
     assert width[1] > width[0]
@@ -193,9 +193,26 @@ def test_style_columns_are_controlled_for_unless_ignored(tmp_path, capsys):
     assert effect["name"] == "length"
     assert effect["lower"] < effect["typical"] < effect["upper"]
     assert effect["twice"] is not None
-    assert board(capsys, path, "--no-style")["effects"] == []
+    assert board(capsys, path, "--style", "none")["effects"] == []
     assert main([path]) == 0
     assert "Style length" in capsys.readouterr().out
+
+
+def test_lmarenas_own_metadata_gives_style_control(tmp_path, capsys):
+    def metadata(i):
+        return {
+            "sum_assistant_a_tokens": 100 + i, "sum_assistant_b_tokens": 130 - i,
+            "header_count_a": {"h1": i % 3}, "header_count_b": {"h1": 0, "h2": i % 2},
+            "list_count_a": {"ordered": i % 5, "unordered": None}, "list_count_b": {"ordered": 1},
+            "bold_count_a": {"**": i % 4, "__": 0}, "bold_count_b": {"**": 1, "__": 0},
+        }  # fmt: skip
+
+    records = [record | {"conv_metadata": metadata(i)} for i, record in enumerate(PAIRS * 12)]
+    for name in ("v.jsonl", "v.parquet"):
+        found = board(capsys, write(tmp_path / name, records), "--style", "lmarena")
+        assert [effect["name"] for effect in found["effects"]] == ["length", "headers", "lists", "bold"]
+    assert main([write(tmp_path / "w.jsonl", PAIRS), "--style", "lmarena"]) == 2
+    assert "Line 1 has no conv_metadata" in capsys.readouterr().err
 
 
 def test_the_plot_is_a_picture_of_the_board(tmp_path, capsys):

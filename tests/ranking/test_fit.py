@@ -139,6 +139,17 @@ def test_no_votes_give_a_board_without_an_order():
     assert found.converged
 
 
+def test_clusters_of_no_votes_and_of_one_voter_have_answers_too():
+    nobody = fit(Votes.from_pairs([], [], [], models=["A", "B"], voters=[]), cluster="voter")
+    assert nobody.table()[0].upper < 2000
+    assert nobody.warnings == ("There are no votes yet: every rating is the prior's.",)
+
+    votes = Votes.from_pairs(list("ABC"), list("BCA"), ["model_a"] * 3, voters=["ada"] * 3)
+    one = fit(votes, cluster="voter")
+    assert one.warnings == ("The votes come from only 1 voter: with fewer than 20 the intervals are rough.",)
+    assert one.table()[0].upper - one.table()[0].lower > 2 * (fit(votes).table()[0].upper - 1000)
+
+
 def test_one_model_and_none_at_all_have_boards_too():
     (row,) = fit(Votes.from_pairs([], [], [], models=["A"])).table()
     assert (row.rating, row.rank, row.rank_upper) == (1000.0, 1, 1)
