@@ -214,14 +214,14 @@ def time_rows(repeats: int) -> Iterator[Row]:
 
 
 def quick_rows() -> Iterator[Row]:
-    """A small world, few seeds: shows that everything runs and the order of the methods."""
+    """A small board and few seeds: shows that everything runs, and the order of the methods."""
     book = Notebook(None)
-    ours = Median.of(book.cell(Cell("ours K=4", "gauss", 15, 1500, 8)).tau["ours"])
+    ours = Median.of(book.cell(Cell("ours K=4", "gauss", 12, 2000, 5)).tau["ours"])
     for name in ("PL, random groups K=4", "BT, random pairs", "BT, LMArena sampling", "K-Sort K=4"):
-        played = book.cell(Cell(name, "gauss", 15, 6000, 8))
+        played = book.cell(Cell(name, "gauss", 12, 4000, 5))
         for board, votes in played.tau.items():
             yield row(
-                "votes to tau .95, gauss, M = 15, K = 4",
+                "votes to tau .95, gauss, M = 12, K = 4",
                 ours.value,
                 "votes",
                 goal=None,
@@ -229,7 +229,8 @@ def quick_rows() -> Iterator[Row]:
                 theirs=Median.of(votes).value,
                 span=ours,
             )
-    yield from time_rows(5)
+    yield from protocol_rows(book, 3)
+    yield from time_rows(7)
 
 
 def full_rows(book: Notebook, seeds: int) -> Iterator[Row]:
