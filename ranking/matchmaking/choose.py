@@ -12,7 +12,7 @@ from ranking.matchmaking import strategies
 from ranking.matchmaking.draw import DeadEnd, SequentialDraw
 from ranking.matchmaking.information import AIMS, Aim
 from ranking.matchmaking.posterior import Posterior
-from ranking.matchmaking.weak_order import Floats, Ints
+from ranking.matchmaking.weak_order import LARGEST_GROUP, Floats, Ints
 
 
 class NotEnoughContestants(ValueError):
@@ -59,8 +59,8 @@ def choose(
         raise ValueError(f"There is no strategy {strategy!r}; use one of {', '.join(strategies.STRATEGIES)}.")
     if aim not in AIMS:
         raise ValueError(f"There is no aim {aim!r}; use one of {', '.join(AIMS)}.")
-    if k < 2:
-        raise ValueError("A battle needs at least two contestants.")
+    if not 2 <= k <= LARGEST_GROUP:
+        raise ValueError(f"A battle shows 2 to {LARGEST_GROUP} contestants, not {k}.")
     at = _situation(posterior, k, aim, available, weights, exclude, stake)
     exploring = explore if strategy not in ("random", "uniform") else 0.0
     main = strategies.STRATEGIES[strategy](at)

@@ -29,6 +29,8 @@ Ints = NDArray[np.int64]
 # A tied block of t contestants has 2^t - 1 stages.  Above this size the sums over
 # subsets of one size are replaced by their expectation (t stages).
 LARGEST_EXACT_TIE = 6
+# The expected information sums over 2^K subsets.
+LARGEST_GROUP = 10
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,8 @@ def expected_information(strengths: Floats, lapse: float = 0.0) -> Floats:
     terms.  Each choice is taken with `lapse`: the chosen one has probability
     q = (1 - lapse) p + lapse / size, and its information is J' diag(1/q) J with J = dq/dtheta.
     """
+    if strengths.shape[-1] > LARGEST_GROUP:
+        raise ValueError(f"A battle shows at most {LARGEST_GROUP} contestants, not {strengths.shape[-1]}.")
     masks, levels = _subsets(strengths.shape[-1])
     inside = strengths[..., None, :] + masks  # (..., subsets, K)
     chosen = np.exp(inside - inside.max(axis=-1, keepdims=True))

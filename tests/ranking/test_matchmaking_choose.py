@@ -131,6 +131,12 @@ def test_unknown_strategy_and_aim_name_the_accepted_ones():
         choose(Posterior.prior(3), 2, np.random.default_rng(0), aim="bottom")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("k", [0, 1, 11])
+def test_a_battle_of_a_size_nobody_can_judge_is_refused(k):
+    with pytest.raises(ValueError, match="2 to 10"):
+        choose(Posterior.prior(20), k, np.random.default_rng(0))
+
+
 def test_the_same_seed_draws_the_same_battles():
     def groups(seed: int) -> list[tuple[int, ...]]:
         rng = np.random.default_rng(seed)

@@ -7,6 +7,7 @@ import pytest
 
 from ranking.matchmaking import Posterior
 from ranking.matchmaking.information import difference_variance
+from ranking.matchmaking.weak_order import derivatives, pattern
 
 
 def board(n: int = 5, votes: int = 40, seed: int = 1) -> Posterior:
@@ -143,6 +144,33 @@ def test_refit_agrees_with_the_updates_when_the_prior_is_the_same():
     assert np.allclose(np.diag(online.covariance), np.diag(refitted.covariance), rtol=0.15)
     assert np.array_equal(online.counts, refitted.counts)
     assert np.array_equal(online.shown, refitted.shown)
+
+
+def test_refit_starts_from_an_older_board_with_fewer_contestants():
+    groups, ranks = [[0, 1, 2], [2, 3], [1, 0]] * 10, [[1, 2, 2], [1, 2], [1, 2]] * 10
+
+    fresh = Posterior.refit(5, groups, ranks)
+    warm = Posterior.refit(5, groups, ranks, start=board(n=3))
+
+    assert np.allclose(fresh.mean, warm.mean, atol=1e-3)
+    assert fresh.prior_sd == pytest.approx(warm.prior_sd, rel=0.01)
+    assert fresh.mean[4] == pytest.approx(0.0, abs=1e-9)  # never shown, so nothing is known
+
+
+def test_a_large_tie_is_close_to_all_its_orders():
+    rng = np.random.default_rng(0)
+    strengths = rng.normal(size=7) * 0.5
+    everyone = pattern((1,) * 7)  # summed by expectation: more than LARGEST_EXACT_TIE
+    strict = pattern(tuple(range(1, 8)))
+    orders = np.array([rng.permutation(7) for _ in range(4000)])
+
+    value, gradient, _ = derivatives(strengths, everyone)
+    each, each_gradient, _ = derivatives(strengths[orders], strict)
+    mean_gradient = np.zeros(7)
+    np.add.at(mean_gradient, orders, each_gradient / len(orders))
+
+    assert value == pytest.approx(each.mean(), abs=0.2)
+    assert np.allclose(gradient, mean_gradient, atol=0.15)
 
 
 def test_refit_without_votes_is_the_prior():
