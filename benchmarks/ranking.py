@@ -37,6 +37,7 @@ import trueskill
 from scipy.sparse import csr_array
 from sklearn.linear_model import LogisticRegression
 
+from benchmarks import ranking_coverage
 from benchmarks.peers import fastchat_method
 from ranking import Votes, fit
 from ranking.bootstrap import bootstrap
@@ -302,64 +303,22 @@ def online(size: int) -> Iterator[Line]:
         yield Line(f"{method}, rankings of 4", ours * 1e6, "us a vote", peer, theirs * 1e6, theirs / ours)
 
 
-def coverage(rounds: int) -> Iterator[Line]:
+def coverage(rounds: int, adaptive_rounds: int) -> Iterator[Line]:
     """Share of true ratings inside nominal 95 % intervals, and of boards whose rank ranges all hold."""
-    truth = np.linspace(0.9, -0.9, 15)
-    rng = np.random.default_rng(4)
-    inside, whole = _covered(rounds, truth, lambda: _independent(rng, truth), None)
-    yield Line(
-        "coverage, independent votes, nominal .95",
-        inside,
-        "share",
-        goal="94 to 96 %",
-        met=0.94 <= inside <= 0.96,
-    )
+    inside, whole = ranking_coverage.independent(rounds)
+    measure = "coverage of nominal .95, independent votes"
+    yield Line(measure, inside, "share", goal="94 to 96 %", met=0.94 <= inside <= 0.96)
     yield Line(
         "simultaneous coverage of rank ranges", whole, "share", goal="at least 93 %", met=whole >= 0.93
     )
-    tastes = 0.5
-    shrink = 1.0 / np.sqrt(1.0 + 4.0 * tastes**2 / 3.4)  # what tastes do to the strengths of the crowd
-    naive, _ = _covered(rounds, shrink * truth, lambda: _tasteful(rng, truth, tastes), None)
-    both, _ = _covered(rounds, shrink * truth, lambda: _tasteful(rng, truth, tastes), "both")
-    yield Line("coverage under voter and prompt effects, clustered both ways", both, "share",
-               "the same votes as if independent", naive, None, "at least 92 %", both >= 0.92)  # fmt: skip
-
-
-def _covered(
-    rounds: int, truth: np.ndarray, draw: Callable[[], Votes], cluster: str | None
-) -> tuple[float, float]:
-    inside, whole = 0.0, 0
-    places = 1 + np.argsort(np.argsort(-truth))
-    for _ in range(rounds):
-        found = fit(draw(), cluster=cluster)
-        reach = found.critical() * found.standard_errors
-        inside += float((np.abs(found.strengths - truth) < reach).mean()) / rounds
-        if cluster is None:
-            rows = {row.model: row for row in found.table(draws=300)}
-            ranges = [(rows[name].rank_lower, rows[name].rank_upper) for name in found.models]
-            whole += all(low <= place <= high for (low, high), place in zip(ranges, places, strict=True))
-    return inside, whole / rounds
-
-
-def _independent(rng: np.random.Generator, truth: np.ndarray) -> Votes:
-    groups = np.argsort(rng.random((600, len(truth))), axis=1)[:, :3]
-    return _ranked(groups, truth[groups] + rng.gumbel(size=groups.shape))
-
-
-def _tasteful(rng: np.random.Generator, truth: np.ndarray, tastes: float) -> Votes:
-    """60 voters of 40 votes over 60 prompts, voters and prompts each with a taste per contestant."""
-    voters = np.repeat(np.arange(60), 40)
-    prompts = rng.integers(0, 60, len(voters))
-    groups = np.argsort(rng.random((len(voters), len(truth))), axis=1)[:, :2]
-    score = truth[groups] + rng.gumbel(size=groups.shape)
-    score += tastes * rng.normal(size=(60, len(truth)))[voters[:, None], groups]
-    score += tastes * rng.normal(size=(60, len(truth)))[prompts[:, None], groups]
-    return _ranked(groups, score, voters=voters, prompts=prompts)
-
-
-def _ranked(groups: np.ndarray, score: np.ndarray, **columns: Any) -> Votes:
-    ranks = 1 + (score[:, None, :] > score[:, :, None]).sum(axis=2)
-    return Votes.from_rankings(NAMES[: int(groups.max()) + 1], groups, ranks, **columns)
+    both, naive = ranking_coverage.clustered(rounds)
+    measure = "coverage under voter and prompt effects, clustered both ways"
+    yield Line(measure, both, "share", "as if independent", naive, None, "at least 92 %", both >= 0.92)
+    estimated, plain = ranking_coverage.adaptive(adaptive_rounds)
+    measure = "coverage under adaptive matchmaking, estimated prior"
+    yield Line(
+        measure, estimated, "share", "maximum likelihood", plain, None, "at least 92 %", estimated >= 0.92
+    )
 
 
 def lines(quick: bool) -> Iterator[Line]:
@@ -369,14 +328,14 @@ def lines(quick: bool) -> Iterator[Line]:
         yield from rankings(20_000, 3)
         yield from style(100_000, 3)
         yield from online(300)
-        yield from coverage(30)
+        yield from coverage(30, 4)
         return
     yield from pairs(1_000_000, 9)
     yield from many_pairs()
     yield from rankings(250_000, 5)
     yield from style(1_000_000, 5)
     yield from online(3_000)
-    yield from coverage(300)
+    yield from coverage(300, 60)
 
 
 def shown(line: Line) -> str:

@@ -135,9 +135,9 @@ def _kept(votes: Votes) -> NDArray[np.bool_] | None:
 
 
 def _mark(beaten: NDArray[np.bool_], block: Block, part: slice, kept: NDArray[np.bool_] | None) -> None:
-    use = slice(None)
+    use: slice | NDArray[np.intp] = slice(None)
     if kept is not None:
-        use = np.flatnonzero(kept[part if block.rows is None else block.rows[part]])  # type: ignore[assignment]
+        use = np.flatnonzero(kept[part if block.rows is None else block.rows[part]])
     if isinstance(block, PairBlock):
         first, second, outcome = block.first[part][use], block.second[part][use], block.outcome[part][use]
         for code, up, down in ((FIRST, first, second), (SECOND, second, first)):
