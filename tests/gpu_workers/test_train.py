@@ -22,6 +22,7 @@ from gpu_workers.kwise.config import TrainingConfig, parse_config
 from gpu_workers.kwise.errors import Stopped, TrainingError
 from gpu_workers.kwise.policy import Policy, learning_rate
 from gpu_workers.kwise.trainer import train
+from gpu_workers.train import main
 from tests.gpu_workers import kwise_world as world
 
 REPOSITORY = Path(__file__).parents[2]
@@ -163,52 +164,48 @@ def test_a_run_stopped_anywhere_goes_on_to_the_very_same_weights(settings, tmp_p
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_killed_process_goes_on_to_the_very_same_weights(settings, start, tmp_path):
+def test_a_killed_and_then_an_ended_process_go_on_to_the_very_same_weights(settings, start, tmp_path):
     whole = {**settings, "output": str(tmp_path / "whole")}
-    run(whole, epochs=4)
+    run(whole, epochs=50, checkpoint_every_steps=10_000)
 
-    first = start(epochs=4)
+    first = start(epochs=50)
     for said in events_of(first):
-        if said["event"] == "step" and said["step"] == 5:
+        if said["event"] == "checkpoint":
             first.send_signal(signal.SIGKILL)
-    second = start(epochs=4)
-    events = list(events_of(second))
+    # SIGTERM: the state is saved, though no checkpoint is due, and the process ends.
+    second = start(epochs=50, checkpoint_every_steps=10_000)
+    events = []
+    for said in events_of(second):
+        events.append(said)
+        if len([one for one in events if one["event"] == "step"]) == 3:
+            second.send_signal(signal.SIGTERM)
+    stopped = load_newest(Path(settings["output"]) / "state", print)
+    _, rest = run(settings, epochs=50, checkpoint_every_steps=10_000)
 
     assert first.returncode == -signal.SIGKILL
-    assert second.returncode == 0, second.stderr.read()
+    assert second.returncode == 143, second.stderr.read()
     begun = next(said for said in events if said["event"] == "started")
     assert begun["resumed"]
-    assert 4 <= begun["step"] < 12
+    assert [said["event"] for said in events[-2:]] == ["checkpoint", "stopped"]
+    assert stopped is not None
+    assert stopped.step == [said for said in events if said["event"] == "step"][-1]["step"]
+    assert 2 <= begun["step"] < stopped.step < 150
+    assert rest.of("started")[0]["step"] == stopped.step
     assert all(torch.equal(value, weights(settings)[name]) for name, value in weights(whole).items())
 
 
-def test_sigterm_saves_the_state_and_ends(settings, start):
-    process = start(epochs=200, checkpoint_every_steps=10_000)
-    last = 0
-    events = []
-    for said in events_of(process):
-        events.append(said)
-        if said["event"] == "step":
-            last = said["step"]
-            if last == 3:
-                process.terminate()
+def test_bad_input_ends_with_one_sentence_and_writes_nothing(settings, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(signal, "signal", lambda *arguments: None)  # the test's own process keeps its own
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({**settings, "objective": "placket-luce"}))
 
-    assert process.returncode == 143
-    assert [said["event"] for said in events[-2:]] == ["checkpoint", "stopped"]
-    found = load_newest(Path(settings["output"]) / "state", print)
-    assert found is not None
-    assert found.step == last
-    assert not (Path(settings["output"]) / "model").exists()
+    status = main([str(file)])
 
-
-def test_bad_input_ends_the_process_with_one_sentence_and_writes_nothing(settings, start):
-    process = start(objective="placket-luce")
-    events = list(events_of(process))
-
+    said = capsys.readouterr()
     sentence = 'There is no objective "placket-luce". Did you mean "plackett-luce"?'
-    assert process.returncode == 1
-    assert events == [{"event": "error", "message": sentence}]
-    assert process.stderr.read().strip() == sentence
+    assert status == 1
+    assert json.loads(said.out) == {"event": "error", "message": sentence}
+    assert said.err.strip() == sentence
     assert not Path(settings["output"]).exists()
 
 

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,6 @@ from arena.models import Arena, Contestant, Job, TrainingMetric, TrainingRun
 from arena.services import jobs, leases
 from arena.services.data_sets import request_data_set, write_data_set
 from arena.services.training import request_training, run_folder
-from gpu_workers import training_task
-from gpu_workers.children import ChildFailed
 from gpu_workers.training_task import run_training
 from tests import factories
 from tests.gpu_workers import kwise_world as world
@@ -106,14 +104,14 @@ def test_the_trainers_sentence_is_the_jobs_error(arena, ask):
     assert not (run_folder(run) / "model").exists()
 
 
-def test_a_cancelled_run_ends_its_process_and_leaves_its_state(ask):
-    run = ask(epochs=1000, batch_size=4, checkpoint_every_steps=2)
+def test_a_cancelled_run_ends_its_process_and_goes_on_when_tried_again(ask):
+    run = ask(epochs=120, batch_size=4, checkpoint_every_steps=5)
     ended: list[Job | None] = []
     worker = threading.Thread(target=lambda: ended.append(leases.work_on(run.job_id, run_training)))
     worker.start()
     try:
         wait_until(
-            lambda: TrainingMetric.objects.filter(run=run, step__gte=3).exists() or not worker.is_alive()
+            lambda: TrainingMetric.objects.filter(run=run, step__gte=6).exists() or not worker.is_alive()
         )
     finally:
         jobs.cancel(Job.objects.get(pk=run.job_id))
@@ -124,30 +122,13 @@ def test_a_cancelled_run_ends_its_process_and_leaves_its_state(ask):
     assert list((run_folder(run) / "state").glob("checkpoint-*"))
     assert not Contestant.objects.filter(name="Tuned").exists()
 
-
-def test_the_next_attempt_goes_on_from_the_checkpoint(ask, monkeypatch):
-    run = ask(epochs=4, batch_size=4, checkpoint_every_steps=1)
-    real = training_task.events
-
-    def crashes(*arguments: Any, **named: Any) -> Iterator[dict[str, Any]]:
-        for event in real(*arguments, **named):
-            yield event
-            if event["event"] == "checkpoint" and event["step"] == 3:
-                raise ChildFailed("gpu_workers.train ended with status -9. It wrote nothing.")
-
-    monkeypatch.setattr(training_task, "events", crashes)
-    failed = leases.work_on(run.job_id, run_training)
-    monkeypatch.setattr(training_task, "events", real)
     jobs.retry(Job.objects.get(pk=run.job_id))
-
     done = leases.work_on(run.job_id, run_training)
 
-    assert failed is not None
-    assert failed.error == "gpu_workers.train ended with status -9. It wrote nothing."
     assert done is not None
-    assert done.state == "done"
+    assert (done.state, done.error) == ("done", "")
     begun = next(line for line in done.log.splitlines() if line.startswith("Goes on at step"))
-    assert int(begun.split()[4]) >= 3
+    assert int(begun.split()[4]) >= 5
     assert Contestant.objects.filter(name="Tuned").count() == 1
 
 
