@@ -119,10 +119,11 @@ class Posterior:
         """
         order, levels = sorted_by_rank(group, ranks)
         self._check(order)
-        block = self.covariance[np.ix_(order, order)]
+        block = self.covariance[order[:, None], order]
         push, curvature = laplace_step(self.mean[order], block, pattern(levels), self.lapse)
         columns = self.covariance[:, order]  # (n, K)
-        counts, shown = self._counted(order)
+        counts, shown = self.counts.copy(), self.shown.copy()
+        _count(counts, shown, order)
         return replace(
             self,
             mean=self.mean + columns @ push,
@@ -138,21 +139,16 @@ class Posterior:
         Without this, voters who come at the same moment would be asked the same question.
         `times` counts each battle that often (for looking ahead).
         """
-        posterior = self
+        covariance, counts, shown = self.covariance.copy(), self.counts.copy(), self.shown.copy()
         for group in groups:
             order = np.asarray(group, dtype=np.int64)
-            posterior._check(order)
-            block = posterior.covariance[np.ix_(order, order)]
-            information = times * expected_information(posterior.mean[order], self.lapse)
-            columns = posterior.covariance[:, order]
-            counts, shown = posterior._counted(order)
-            posterior = replace(
-                posterior,
-                covariance=_shrunk(posterior.covariance, columns, downdate(block, information)),
-                counts=counts,
-                shown=shown,
-            )
-        return posterior
+            self._check(order)
+            _count(counts, shown, order)
+            block = covariance[order[:, None], order]
+            columns = covariance[:, order]  # (n, K)
+            information = times * expected_information(self.mean[order], self.lapse)
+            covariance -= columns @ downdate(block, information) @ columns.T
+        return replace(self, covariance=covariance, counts=counts, shown=shown)
 
     def _check(self, order: Ints) -> None:
         if len(order) < 2:
@@ -162,13 +158,12 @@ class Posterior:
         if len(set(order.tolist())) != len(order):
             raise ValueError("A contestant is listed twice in one battle; each may appear once.")
 
-    def _counted(self, order: Ints) -> tuple[NDArray[np.int32], Ints]:
-        counts = self.counts.copy()
-        counts[np.ix_(order, order)] += 1
-        counts[order, order] = 0
-        shown = self.shown.copy()
-        shown[order] += 1
-        return counts, shown
+
+def _count(counts: NDArray[np.int32], shown: Ints, order: Ints) -> None:
+    """Add one battle of `order` to both, in place."""
+    counts[order[:, None], order] += 1
+    counts[order, order] = 0
+    shown[order] += 1
 
 
 def laplace_step(mean: Floats, block: Floats, shape: Pattern, lapse: float) -> tuple[Floats, Floats]:
