@@ -175,9 +175,7 @@ def blocks_of_rankings(
     if m == 0:
         return []
     if features is None and _is_permutation(ranks):
-        items = np.empty((width, m), dtype=groups.dtype)
-        items[ranks - 1, np.arange(m)[:, np.newaxis]] = groups
-        return [OrderBlock(items, (1,) * width, rows, None)]
+        return [OrderBlock(_by_rank(groups, ranks), (1,) * width, rows, None)]
     order = np.argsort(ranks, axis=1, kind="stable")  # NaN last
     flat = order + width * np.arange(m)[:, np.newaxis]
     ordered = ranks.ravel()[flat]
@@ -203,6 +201,20 @@ def blocks_of_rankings(
         block_rows = rows if part is None else (part if rows is None else rows[part])
         blocks.append(OrderBlock(block_items, sizes, block_rows, block_features))
     return blocks
+
+
+def _by_rank(groups: Ids, ranks: NDArray[Any]) -> Ids:
+    """(K, m) the contestant of each rank: what sorting would give, in one pass per slot."""
+    m, width = groups.shape
+    items = np.empty((width, m), dtype=groups.dtype)
+    flat, position = items.reshape(-1), np.arange(m)
+    for slot in range(width):
+        cell = ranks[:, slot] - 1
+        cell = cell.astype(np.intp, copy=False)
+        cell *= m
+        cell += position
+        flat[cell] = groups[:, slot]
+    return items
 
 
 def _is_permutation(ranks: NDArray[Any]) -> bool:

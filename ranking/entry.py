@@ -156,9 +156,10 @@ def check_rankings(ids: Ids, ranks: NDArray[Any], rows: Ids | None, n: int) -> N
         refuse(((ids < 0) | (ids >= n)).any(axis=1), f"names a model outside the ids 0 to {n - 1}.")
     width = ids.shape[1]
     twice = np.zeros(len(ids), dtype=bool)
+    slots = np.ascontiguousarray(ids.T)
     for i in range(width):
         for j in range(i + 1, width):
-            twice |= ids[:, i] == ids[:, j]
+            twice |= slots[i] == slots[j]
     refuse(twice, "ranks the same model twice.")
     if ranks.dtype.kind == "f":
         refuse(

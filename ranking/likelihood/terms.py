@@ -15,7 +15,7 @@ from ranking.blocks import Ids
 Floats = NDArray[np.float64]
 
 # Rows handled at once: the temporaries of a chunk stay in the second-level cache.
-CHUNK = 1 << 14
+CHUNK = 1 << 13
 
 
 @dataclass(frozen=True)
