@@ -176,7 +176,7 @@ PEOPLE = Family(
         grandmother
             my: my grandmother
             your: your grandmother
-            name: Grandmother
+            name: grandmother
             gift: a photo album / a soft scarf
             deed: the warm socks / your Sunday cakes
             visit: look at old pictures / play cards
@@ -184,7 +184,7 @@ PEOPLE = Family(
         brother
             my: my brother
             your: your brother
-            name: Brother
+            name: brother
             gift: concert tickets / a pocket knife
             deed: the loan of your bicycle / your help with the move
             visit: play table tennis / repair the old radio
@@ -192,7 +192,7 @@ PEOPLE = Family(
         teacher
             my: my teacher
             your: your teacher
-            name: Teacher
+            name: teacher
             gift: a fountain pen / a pot of tulips
             deed: your patience / the extra lessons
             visit: visit the museum / discuss a poem
@@ -200,7 +200,7 @@ PEOPLE = Family(
         neighbour
             my: my neighbour
             your: your neighbour
-            name: Neighbour
+            name: neighbour
             gift: a jar of jam / home-made biscuits
             deed: watering my plants / taking in my parcels
             visit: drink tea on the balcony / plant tomatoes
@@ -208,7 +208,7 @@ PEOPLE = Family(
         friend
             my: my best friend
             your: your best friend
-            name: Friend
+            name: friend
             gift: a day at the spa / a playlist of old songs
             deed: listening all night / the surprise party
             visit: walk along the canal / try the new bakery
@@ -216,7 +216,7 @@ PEOPLE = Family(
         aunt
             my: my aunt
             your: your aunt
-            name: Auntie
+            name: aunt
             gift: a silk fan / a box of pralines
             deed: the trip to the opera / your funny letters
             visit: go to the flea market / sing old hits

@@ -20,11 +20,15 @@ SHORT_WORDS = 18  # An answer of at most so many words is short.
 
 @dataclass(frozen=True)
 class Style:
-    """How often answers are polite, cheerful, short, or slip. Each from 0 to 1."""
+    """How often answers are polite, cheerful, short, or slip. Each from 0 to 1.
 
-    polite: float = 0.45
-    cheerful: float = 0.3
-    short: float = 0.45
+    A model that learned the plain style says the likelier thing more often at temperatures
+    below one: at 0.8 it is polite and short about as often as not, with room either way.
+    """
+
+    polite: float = 0.55
+    cheerful: float = 0.4
+    short: float = 0.25
     slip: float = 0.0
 
 

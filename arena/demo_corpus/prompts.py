@@ -50,7 +50,8 @@ def prompt_of(key: str) -> DemoPrompt:
 
 def _prompts_of(family: Family) -> list[DemoPrompt]:
     found = []
-    narrow = [kind for kind in family.kinds if kind.aspects is not OPEN]
+    # A story or a note puts facts together as no other answer does: it has to be practised.
+    narrow = [kind for kind in family.kinds if kind.aspects is not OPEN and not kind.more]
     for row, subject in enumerate(family.subjects):
         for column, kind in enumerate(family.kinds):
             key = f"{family.key}-{kind.key}-{subject.key}"

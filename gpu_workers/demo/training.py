@@ -25,7 +25,7 @@ def new_model(size: Size, tokenizer: PreTrainedTokenizerFast, *, seed: int) -> L
         num_hidden_layers=size.layers,
         num_attention_heads=size.heads,
         max_position_embeddings=size.context,
-        tie_word_embeddings=True,
+        tie_word_embeddings=False,
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
@@ -53,7 +53,8 @@ class Run:
         hidden: list[Tensor] = []
         others: list[Tensor] = []
         for name, parameter in model.named_parameters():
-            (hidden if parameter.ndim == 2 and "embed" not in name else others).append(parameter)
+            is_hidden = parameter.ndim == 2 and not name.startswith(("model.embed", "lm_head"))
+            (hidden if is_hidden else others).append(parameter)
         self._muon = Muon(hidden, lr=course.matrix_rate)
         self._adam = torch.optim.AdamW(others, lr=course.other_rate, betas=(0.9, 0.95), weight_decay=0.0)
 
