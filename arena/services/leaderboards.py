@@ -184,12 +184,14 @@ def _fitted(
     contestants = settings["contestants"]
     place = {one["id"]: index for index, one in enumerate(contestants)}
     counted = [vote for vote in votes if vote.ranks is not None and vote.id not in out]
+    weighted = any(vote.weight != 1.0 for vote in counted)
     fitted = fit(
         Votes.from_rankings(
             [one["name"] for one in contestants],
             [[place[each] for each in vote.group] for vote in counted],
             [vote.ranks or () for vote in counted],
             voters=[vote.voter for vote in counted],
+            weights=[vote.weight for vote in counted] if weighted else None,
         ),
         cluster=settings["cluster"],
         level=settings["level"],

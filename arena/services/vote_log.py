@@ -42,6 +42,7 @@ class LoggedVote:
     prompt: int | None
     group: tuple[int, ...]
     ranks: tuple[int | None, ...] | None
+    weight: float = 1.0
 
 
 @dataclass
@@ -138,7 +139,7 @@ def _bring_up_to_date(arena: Arena, votes: list[LoggedVote]) -> None:
     rows = list(
         Vote.objects.filter(arena=arena, id__gt=after)
         .order_by("id")
-        .values_list("id", "kind", "voter_id", "battle__prompt_id", "ranks")
+        .values_list("id", "kind", "voter_id", "battle__prompt_id", "ranks", "details__weight")
     )
     if not rows:
         return
@@ -156,6 +157,7 @@ def _bring_up_to_date(arena: Arena, votes: list[LoggedVote]) -> None:
             prompt=prompt,
             group=tuple(groups[vote_id]),
             ranks=None if ranks is None else tuple(ranks),
+            weight=1.0 if weight is None else float(weight),
         )
-        for vote_id, kind, voter, prompt, ranks in rows
+        for vote_id, kind, voter, prompt, ranks, weight in rows
     )

@@ -216,3 +216,20 @@ def test_past_hours_keep_their_last_snapshot(arena):
     kept = set(Leaderboard.objects.values_list("pk", flat=True))
     # 90 minutes before half past is on the hour: :00, :10 and :20 are of one hour.
     assert kept == {boards[2].pk, boards[5].pk}
+
+
+def test_a_weight_that_an_import_gave_counts_in_the_fit(open_arena):
+    for ranks, weight in (([1, 2, 3, 4], 3.0), ([2, 1, 3, 4], 1.0)):
+        factories.make_vote(open_arena, ranks, details={"weight": weight})
+    weighted = current_leaderboard(open_arena).rows
+    even = factories.make_pool("even", contestants=5)
+    for ranks in ([1, 2, 3, 4], [2, 1, 3, 4]):
+        factories.make_vote(even, ranks)
+    first, second = open_arena.contestants.order_by("id")[:2]
+
+    rating = {row["contestant"]: row["rating"] for row in weighted}
+    unweighted = {row["contestant"]: row["rating"] for row in current_leaderboard(even).rows}
+
+    assert rating[first.pk] > rating[second.pk]
+    first, second = even.contestants.order_by("id")[:2]
+    assert unweighted[first.pk] == pytest.approx(unweighted[second.pk], abs=1e-6)
