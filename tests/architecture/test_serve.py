@@ -4,10 +4,7 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,46 +12,9 @@ import psutil
 import pytest
 
 from arena.supervisor import Child, Supervisor
-from tests.services import free_port
+from tests.served import Served, ended, until
 
-ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 120.0
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain until {what}"
-        time.sleep(0.1)
-
-
-class Served:
-    """A `manage.py serve` of its own, in a folder of its own."""
-
-    def __init__(self, folder: Path, *options: str) -> None:
-        self.port = free_port()
-        self.address = f"http://127.0.0.1:{self.port}"
-        self.log = folder / f"serve-{self.port}.log"
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("ARENA_")}
-        environment = {**kept, "ARENA_DATA_DIR": str(folder / "data")}
-        for name in ("DATABASE_URL", "REDIS_URL"):
-            environment.pop(name, None)
-        command = [sys.executable, "manage.py", "serve", "--no-demo", "--port", str(self.port), *options]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
-
-    def said(self) -> str:
-        return self.log.read_text()
-
-    def answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.address}/healthz", timeout=2) as answer:
-                return answer.status == 200
-        except OSError:
-            return False
-
-    def family(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children(recursive=True)
 
 
 @pytest.fixture
@@ -62,18 +22,12 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
     started: list[Served] = []
 
     def start(*options: str) -> Served:
-        started.append(Served(tmp_path, *options))
+        started.append(Served(tmp_path, "--no-demo", *options))
         return started[-1]
 
     yield start
     for served in started:
-        if served.process.poll() is None:
-            served.process.kill()
-        served.process.wait(timeout=30)
-
-
-def ended(processes: list[psutil.Process]) -> bool:
-    return not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in processes)
+        served.kill()
 
 
 def test_it_serves_with_workers_until_ctrl_c_and_leaves_no_process(serve):

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 from django.contrib.auth.models import User
@@ -31,26 +32,30 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def new_page(browser: Browser, live_server) -> Iterator[Callable[..., Page]]:
-    """`new_page(width=…, …)` is a page of its own browser profile; keywords go to the profile."""
+def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """`open_page(base_url, width=…, …)` is a page of its own browser profile; keywords go to the profile."""
     contexts: list[BrowserContext] = []
     faults: list[str] = []
 
-    def made(*, width: int = 1280, height: int = 800, **profile: object) -> Page:
+    def opened(base_url: str, *, width: int = 1280, height: int = 800, **profile: object) -> Page:
         context = browser.new_context(
-            base_url=live_server.url, viewport={"width": width, "height": height}, **profile
+            base_url=base_url, viewport={"width": width, "height": height}, **profile
         )
         context.set_default_timeout(15_000)
+        context.on("page", lambda page: _watch(page, faults))
         contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda message: _note(faults, message))
-        return page
+        return context.new_page()
 
-    yield made
+    yield opened
     for context in contexts:
         context.close()
     assert faults == []
+
+
+@pytest.fixture
+def new_page(open_page: Callable[..., Page], live_server) -> Callable[..., Page]:
+    """`new_page(width=…, …)`: the same, of the live server."""
+    return partial(open_page, live_server.url)
 
 
 @pytest.fixture
@@ -69,6 +74,11 @@ def sign_in_page(live_server) -> Callable[[Page, User], None]:
         page.context.add_cookies([{"name": "sessionid", "value": cookie.value, "url": live_server.url}])
 
     return signed_in
+
+
+def _watch(page: Page, faults: list[str]) -> None:
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda message: _note(faults, message))
 
 
 def _note(faults: list[str], message: object) -> None:
