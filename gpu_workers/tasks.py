@@ -1,7 +1,13 @@
 """What the queue calls. Loaded by a worker only; torch is loaded by the work itself, not here."""
 
+import os
+
 from arena.celery import app
 from arena.services import leases
+
+# Read when torch is loaded. Threads that spin while they wait for each other make generation many
+# times slower where others (web, training, voters' browsers) want the same cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @app.task(name="gpu_workers.tasks.generate")
