@@ -1,5 +1,10 @@
 """Django's own admin, for staff. What has rules goes through the services here too."""
 
+from django.contrib import admin
+
 from arena.admin import arenas, contestants, prompts, records, votes, work
+
+admin.site.site_header = admin.site.site_title = "Preference Arena"
+admin.site.index_title = "Admin"
 
 __all__ = ["arenas", "contestants", "prompts", "records", "votes", "work"]

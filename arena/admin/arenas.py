@@ -20,7 +20,7 @@ class MembershipInline(admin.TabularInline):
 
 @admin.register(Arena)
 class ArenaAdmin(admin.ModelAdmin):
-    list_display = ["name", "slug", "modality", "k", "access", "strategy", "pages"]
+    list_display = ["name", "pages", "slug", "modality", "k", "access", "strategy"]
     list_filter = ["access", "modality", "is_demo"]
     search_fields = ["name", "slug"]
     readonly_fields = ["is_demo", "created_at"]

@@ -12,7 +12,7 @@ from arena.services.data_sets import verify_data_set
 
 @admin.register(Job)
 class JobAdmin(ReadOnlyAdmin):
-    list_display = ["id", "title", "arena", "state", "progress", "message", "attempt", "created_at"]
+    list_display = ["id", "title", "state", "progress", "created_at", "attempt", "message", "arena"]
     list_filter = ["state", "kind", "arena"]
     list_select_related = ["arena"]
     search_fields = ["title", "error"]

@@ -1,5 +1,6 @@
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.templatetags.static import static
 from django.views.decorators.http import require_GET
 
 from arena.services import overview
@@ -9,3 +10,9 @@ from arena.services import overview
 def home(request: HttpRequest) -> HttpResponse:
     """The arenas that this reader may enter."""
     return render(request, "arena/home.html", {"arenas": overview.arenas_for(request.user)})
+
+
+@require_GET
+def icon(request: HttpRequest) -> HttpResponse:
+    """Where browsers look for an icon on pages that name none: the admin, JSON, plain text."""
+    return redirect(static("arena/icon.svg"))

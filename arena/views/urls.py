@@ -8,6 +8,7 @@ ARENA = "arenas/<slug:slug>/"
 
 urlpatterns = [
     path("", home.home, name="home"),
+    path("favicon.ico", home.icon, name="icon"),
     path(ARENA + "leaderboard/", leaderboard.leaderboard, name="leaderboard"),
     path(ARENA + "leaderboard.json", leaderboard.leaderboard_json, name="leaderboard_json"),
     path(ARENA + "leaderboard.csv", leaderboard.leaderboard_csv_file, name="leaderboard_csv"),

@@ -1,6 +1,7 @@
 """Every page but the voting page: works, wrong method, signed out, outsider, query budget."""
 
 import json
+from contextlib import closing
 
 import pytest
 from django.test import Client
@@ -27,6 +28,12 @@ def test_home_lists_the_open_arenas_to_a_stranger(client, open_arena, closed_are
 
     assert f'href="/arenas/{open_arena.slug}/"' in page
     assert closed_arena.name not in page
+
+
+def test_a_browser_finds_the_icon_where_it_looks_by_itself(client, db):
+    with closing(client.get("/favicon.ico", follow=True)) as icon:
+        assert icon.status_code == 200
+        assert icon["Content-Type"] == "image/svg+xml"
 
 
 def test_home_lists_a_members_closed_arena(ada_in, closed_arena):
