@@ -60,7 +60,8 @@ def newcomer(method: str, k: int, seeds: int, budget: int) -> int | None:
     """
     rng = np.random.default_rng([k, 51])
     boards = [arena(NEWCOMER_BOARD, rng) for _ in range(seeds)]
-    skills = [float(rng.choice(arena(200, rng).skills)) for _ in boards]
+    # Any place on the board but the ends of the tail, where there is nobody to be told from.
+    skills = [float(rng.choice(np.sort(arena(200, rng).skills)[20:])) for _ in boards]
     worlds = [board.joined_by(skill) for board, skill in zip(boards, skills, strict=True)]
     known = [_ranked_board(board, rng) for board in boards]
     close: list[float] = []
