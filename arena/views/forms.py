@@ -4,20 +4,8 @@ from django import forms
 
 from arena.models import Arena
 from arena.services import overview
-from arena.services.training import PARAMETERS
+from arena.services.training import OBJECTIVES, PARAMETERS
 
-# The trainer knows them all and has the last word; these are the ones that need no settings of their own.
-OBJECTIVES = [
-    ("plackett-luce", "Plackett–Luce: the whole ranking at once (DPO where two are compared)"),
-    ("top-1", "Top 1: the best against all others"),
-    ("dpo", "DPO: every ordered pair by itself"),
-    ("robust-dpo", "Robust DPO: for noisy votes"),
-    ("ipo", "IPO: a bounded margin per pair"),
-    ("hinge", "Hinge: SLiC"),
-    ("simpo", "SimPO: without a reference model"),
-    ("davidson", "Davidson: pairs, learning from ties too"),
-    ("rao-kupper", "Rao–Kupper: pairs, learning from ties too"),
-]
 NUMBERS = {
     "beta": "How closely the new model stays to the base: larger stays closer.",
     "learning_rate": "The size of a step. 3e-4 suits small models; 1e-6 to 1e-5 suits large ones.",

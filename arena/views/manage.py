@@ -17,16 +17,16 @@ from arena.views.entry import PageRequest, arena_page, enter_as_manager, person
 def manage(request: PageRequest, slug: str) -> HttpResponse:
     """What a lead needs to see at a glance."""
     arena = enter_as_manager(request, slug)
-    rows = overview.coverage(arena)
-    contestants = {"arena": arena, "coverage": rows, "under_way": any(one.job for one in rows)}
+    coverage, jobs = overview.coverage(arena), overview.newest_jobs(arena)
+    under_way = any(one.job for one in coverage) or any(not job.is_finished for job in jobs)
+    live = {"arena": arena, "coverage": coverage, "jobs": jobs, "under_way": under_way}
     if request.htmx:
-        return render(request, "arena/_coverage.html", contestants)
+        return render(request, "arena/_manage_live.html", live)
     context = {
         **arena_page(request, arena, "manage"),
-        **contestants,
+        **live,
         "prompt_counts": overview.prompt_counts(arena),
         "counts": current_leaderboard(arena).counts,
-        "jobs": overview.newest_jobs(arena),
     }
     return render(request, "arena/manage.html", context)
 

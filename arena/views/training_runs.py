@@ -55,7 +55,9 @@ def training_run(request: PageRequest, slug: str, pk: int) -> HttpResponse:
     run = overview.get_training_run(arena=arena, pk=pk)
     context = {**arena_page(request, arena, "training_runs"), "run": run, "job": run.job, **progress(run)}
     context["summary"] = [
-        (name, value) for name, value in run.summary.items() if isinstance(value, int | float | str)
+        (name.replace("_", " "), value)
+        for name, value in run.summary.items()
+        if isinstance(value, int | float | str)
     ]
     if not request.htmx:
         return render(request, "arena/training_run.html", context)

@@ -233,6 +233,9 @@ def test_manage_keeps_up_with_the_work_while_there_is_some(grace_in, open_arena)
 
     assert 'hx-trigger="every 3s"' not in still
     assert 'hx-trigger="every 3s"' in fragment
+    assert (
+        '<section id="newest-jobs" class="panel" aria-labelledby="jobs-title" hx-swap-oob="true">' in fragment
+    )
     assert "<html" not in fragment
 
 
