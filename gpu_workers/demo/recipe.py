@@ -17,7 +17,7 @@ class Size:
     hidden: int = 128
     layers: int = 3
     heads: int = 4
-    feed_forward: int = 384
+    feed_forward: int = 256
     context: int = 512
 
 
