@@ -8,7 +8,7 @@ likelihood is a fixed sequence of vector operations.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -21,6 +21,9 @@ from ranking.outcomes import ALL_BAD, FIRST, SECOND, TIE
 Ids = NDArray[np.integer]
 Floats = NDArray[np.float64]
 
+# Votes counted at once: their keys stay in the second-level cache, and a table is added up once a chunk.
+COUNTING_CHUNK = 1 << 17
+
 
 @dataclass(frozen=True)
 class PairBlock:
@@ -31,16 +34,27 @@ class PairBlock:
     outcome: NDArray[np.int8]  # (m,)
     rows: Ids | None  # (m,) position of each vote among all votes; None: 0 .. m-1
     features: Floats | None = None  # (F, m) covariates of first minus covariates of second
+    # (4, n, n) how many votes of each outcome every first and second have, where the check has counted them.
+    tally: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.first)
 
+    def outcome_counts(self) -> NDArray[np.int64]:
+        """(3,) how many votes the first won, the second won, and were ties."""
+        if self.tally is not None:
+            return np.asarray(self.tally[:3].sum(axis=(1, 2)))
+        return np.array([np.count_nonzero(self.outcome == code) for code in (FIRST, SECOND, TIE)])
+
     def chosen(self, kept: NDArray[np.bool_]) -> PairBlock:
         """The votes whose position among all votes is kept (total,)."""
-        rows = np.arange(len(self)) if self.rows is None else self.rows
-        part = np.flatnonzero(kept[rows])
+        return self.picked(np.flatnonzero(kept if self.rows is None else kept[self.rows]))
+
+    def picked(self, part: NDArray[np.intp]) -> PairBlock:
+        """The votes at positions `part` of the block."""
+        rows = part if self.rows is None else self.rows[part]
         features = None if self.features is None else self.features[:, part]
-        return PairBlock(self.first[part], self.second[part], self.outcome[part], rows[part], features)
+        return PairBlock(self.first[part], self.second[part], self.outcome[part], rows, features)
 
     def thinned(self, every: int) -> PairBlock:
         """Every so many-th vote, without copying (but for the rows)."""
@@ -139,19 +153,60 @@ def standardise(blocks: Iterable[Block], names: Sequence[str]) -> Floats:
     return np.asarray(scale)
 
 
-def check_pairs(first: Ids, second: Ids, n: int) -> None:
-    """Raise BadVotes where an id is outside the n models or a contestant meets itself."""
-    for column in (first, second):
+def pair_cells(block: PairBlock, n: int) -> Iterator[tuple[slice, NDArray[Any]]]:
+    """Chunks of the votes with the cell of each in a table (4, n, n): outcome, first, second."""
+    cells = 4 * n * n
+    # Arithmetic on small integers is several times faster than on wide ones.
+    kind = np.uint16 if cells <= 1 << 16 else np.intp
+    size = min(len(block), max(COUNTING_CHUNK, cells))
+    keys, addends = np.empty(size, dtype=kind), np.empty(size, dtype=kind)
+    for part in chunks(len(block), max(size, 1)):
+        key, addend = keys[: part.stop - part.start], addends[: part.stop - part.start]
+        np.copyto(key, block.first[part], casting="unsafe")
+        np.multiply(key, n, out=key)
+        np.copyto(addend, block.second[part], casting="unsafe")
+        np.add(key, addend, out=key)
+        np.copyto(addend, block.outcome[part], casting="unsafe")
+        np.multiply(addend, n * n, out=addend)
+        np.add(key, addend, out=key)
+        yield part, key
+
+
+def checked_pairs(block: PairBlock, n: int) -> PairBlock:
+    """The block with its tally, after a check of its ids. Counting finds the faults in the same pass.
+
+    Raises BadVotes where an id is outside the n models or a contestant meets itself.
+    """
+    cells = 4 * n * n
+    if cells > max(len(block), 1 << 16):  # a table larger than the votes is not worth its while
+        for part in chunks(len(block), COUNTING_CHUNK):
+            _check_ids(block, part, n)
+            _check_opponents(block, part)
+        return block
+    tally = np.zeros(cells, dtype=np.int64)
+    for part, key in pair_cells(block, n):
+        _check_ids(block, part, n)
+        tally += np.bincount(key, minlength=cells)
+    table = tally.reshape(4, n, n)
+    if table.diagonal(axis1=1, axis2=2).any():
+        _check_opponents(block, slice(None))
+    return replace(block, tally=table)
+
+
+def _check_ids(block: PairBlock, part: slice, n: int) -> None:
+    for column in (block.first[part], block.second[part]):
         # Read as unsigned, a negative id is a huge one: one pass finds both faults.
-        bits = column.view(f"u{column.dtype.itemsize}")
-        if column.size and bits.max() >= n:
+        if column.view(f"u{column.dtype.itemsize}").max(initial=0) >= n:
             row = int(np.flatnonzero((column < 0) | (column >= n))[0])
-            raise BadVotes(f"names model {column[row]}, but the ids go from 0 to {n - 1}.", vote=row)
-    for part in chunks(len(first), 1 << 16):
-        same = first[part] == second[part]
-        if same.any():
-            row = part.start + int(np.flatnonzero(same)[0])
-            raise BadVotes("compares a model with itself.", vote=row)
+            raise BadVotes(
+                f"names model {column[row]}, but the ids go from 0 to {n - 1}.", vote=part.start + row
+            )
+
+
+def _check_opponents(block: PairBlock, part: slice) -> None:
+    same = np.flatnonzero(block.first[part] == block.second[part])
+    if same.size:
+        raise BadVotes("compares a model with itself.", vote=(part.start or 0) + int(same[0]))
 
 
 def pairs_of_rankings(groups: Ids, ranks: Floats) -> tuple[NDArray[np.int8], Ids, Ids]:

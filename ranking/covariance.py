@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
+from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.sparse import csr_array
 
 from ranking.errors import BadVotes
@@ -73,6 +74,10 @@ def bread(information: Floats, pinned: int) -> Floats:
     if len(information) == 0:
         return information
     matrix = pin(information, pinned)
+    factor, failed = dpotrf(matrix)
+    if not failed:
+        half, _ = dpotri(factor)  # the upper triangle
+        return centred(half + np.triu(half, 1).T, pinned)
     try:
         inverse = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
     except np.linalg.LinAlgError:  # a maximum at infinity: say so with a huge variance, not with an exception

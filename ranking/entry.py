@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -68,29 +69,36 @@ def pair_ids(
             if name not in position:
                 row = int(np.flatnonzero(column == code)[0])
                 raise BadVotes(f"names the model {name!r}, which is not in the list of models.", vote=row)
-    to_a = np.array([position[name] for name in names_a], dtype=np.intp)
-    to_b = np.array([position[name] for name in names_b], dtype=np.intp)
-    return to_a[first], to_b[second], tuple(str(name) for name in names)
+    ids = [_renumbered(*column, position) for column in ((first, names_a), (second, names_b))]
+    return ids[0], ids[1], tuple(str(name) for name in names)
 
 
-def pair_block(
-    first: Ids,
-    second: Ids,
-    outcome: NDArray[np.int8],
-    rows: Ids | None,
-    features: Floats | None,
-    all_bad: str,
-) -> tuple[PairBlock, int]:
-    bad = outcome == ALL_BAD
-    left_out = int(np.count_nonzero(bad))
-    if left_out and as_tie(all_bad):
-        outcome = np.where(bad, np.int8(TIE), outcome)
-    elif left_out:
-        kept = np.flatnonzero(~bad)
-        first, second, outcome = first[kept], second[kept], outcome[kept]
-        rows = kept if rows is None else rows[kept]
-        features = None if features is None else features[:, kept]
-    return PairBlock(first, second, outcome, rows, features), left_out
+def _renumbered(codes: NDArray[np.intp], found: list[Any], position: Mapping[Any, int]) -> NDArray[np.intp]:
+    places = np.array([position[name] for name in found], dtype=np.intp)
+    if (places == np.arange(len(places))).all():
+        return codes
+    return places.take(codes)
+
+
+def pair_block(block: PairBlock, all_bad: str) -> tuple[PairBlock, int]:
+    """The block with its all-bad votes left out or made ties, and how many there were."""
+    bad: NDArray[np.bool_] | None = None
+    if block.tally is None:
+        bad = block.outcome == ALL_BAD
+        left_out = int(np.count_nonzero(bad))
+    else:
+        left_out = int(block.tally[ALL_BAD].sum())
+    if not left_out:
+        return block, 0
+    bad = block.outcome == ALL_BAD if bad is None else bad
+    tally = None if block.tally is None else block.tally.copy()
+    if tally is not None and as_tie(all_bad):
+        tally[TIE] += tally[ALL_BAD]
+    if tally is not None:
+        tally[ALL_BAD] = 0
+    if as_tie(all_bad):
+        return replace(block, outcome=np.where(bad, np.int8(TIE), block.outcome), tally=tally), left_out
+    return replace(block.picked(np.flatnonzero(~bad)), tally=tally), left_out
 
 
 def as_tie(all_bad: str) -> bool:
@@ -130,7 +138,7 @@ def ranking_blocks(
     if ids.shape[1] == 2:
         outcome, first, second = pairs_of_rankings(ids, ranks)
         differences = None if features is None else features[:, :, 0] - features[:, :, 1]
-        block, bad = pair_block(first, second, outcome, rows, differences, all_bad)
+        block, bad = pair_block(PairBlock(first, second, outcome, rows, differences), all_bad)
         return [block], bad
     if ranks.dtype.kind != "f":
         return list(blocks_of_rankings(ids, ranks, rows, features)), 0

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg.lapack import dposv
 
 from ranking.likelihood.terms import Floats, Terms
 
@@ -73,12 +73,10 @@ def _step(terms: Terms, pinned: int) -> Floats:
     matrix = pin(terms.information, pinned)
     scale = max(float(np.diag(matrix).max(initial=0.0)), 1e-12)
     for damping in (0.0, 1e-10, 1e-7, 1e-4, 1e-2, 1.0):
-        try:
-            factor = cho_factor(matrix + damping * scale * np.eye(len(matrix)), check_finite=False)
-        except LinAlgError:
-            continue
-        step: Floats = cho_solve(factor, terms.gradient, check_finite=False)
-        if np.isfinite(step).all():
+        damped = matrix + damping * scale * np.eye(len(matrix)) if damping else matrix
+        _, found, failed = dposv(damped, terms.gradient)
+        step: Floats = found
+        if not failed and np.isfinite(step).all():
             return step
     return terms.gradient / scale
 

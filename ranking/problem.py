@@ -206,7 +206,7 @@ def _tie_sizes(votes: Votes) -> tuple[int, ...]:
     decided = False
     for block in votes.blocks:
         if isinstance(block, PairBlock):
-            seen = np.bincount(block.outcome, minlength=3)
+            seen = block.outcome_counts()
             sizes |= {2} if seen[2] else set()
             decided |= bool(seen[FIRST] + seen[SECOND])
         else:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ranking.blocks import Block, Floats, PairBlock, check_pairs, standardise
+from ranking.blocks import Block, Floats, PairBlock, checked_pairs, standardise
 from ranking.columns import group_codes
 from ranking.entry import (
     by_width,
@@ -62,7 +62,7 @@ class Votes:
     def has_ties(self) -> bool:
         """Whether any vote says that two contestants are equally good."""
         return any(
-            bool((block.outcome == TIE).any()) if isinstance(block, PairBlock) else max(block.sizes) > 1
+            bool(block.outcome_counts()[TIE]) if isinstance(block, PairBlock) else max(block.sizes) > 1
             for block in self.blocks
         )
 
@@ -147,12 +147,12 @@ class Votes:
         total = len(first)
         if len(second) != total or len(outcome) != total:
             raise BadVotes(f"The columns differ in length: {total}, {len(second)} and {len(outcome)} votes.")
-        check_pairs(first, second, len(names))
+        checked = checked_pairs(PairBlock(first, second, outcome, None), len(names))
         features = tuple(covariates or ())
         values = None
         if covariates:
             values = np.stack([finite(covariates[name], total, name) for name in features])
-        block, bad = pair_block(first, second, outcome, None, values, all_bad)
+        block, bad = pair_block(replace(checked, features=values), all_bad)
         scale = standardise((block,), features) if features else None
         return cls(names, (block,), total, all_bad=bad, features=features, feature_scale=scale,
                    **_columns(total, counts, weights, voters, prompts))  # fmt: skip

@@ -11,12 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import expit
 
-from ranking.blocks import PairBlock, chunks
+from ranking.blocks import PairBlock, pair_cells
 from ranking.likelihood.terms import Floats, Layout, Terms
 from ranking.votes import Votes
-
-# A wider chunk than for rows: only one temporary lives at a time.
-COUNTING_CHUNK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -58,8 +55,11 @@ class PairTable:
             half = won + 0.5 * tied
             total = won + lost + tied
             p = expit(difference)
-            log_likelihood = float(half @ difference - total @ np.logaddexp(0.0, difference))
-            return self._assemble(log_likelihood, half - total * p, total * p * (1.0 - p))
+            expected = total * p
+            # log(1 + e^d) without a second exponential: the likelier of the two has the log to take.
+            missed = np.log(np.maximum(p, 1.0 - p)) - np.maximum(difference, 0.0)
+            log_likelihood = float(half @ difference + total @ missed)
+            return self._assemble(log_likelihood, half - expected, expected * (1.0 - p))
         return self._davidson(difference, phi[self.layout.n])
 
     def _davidson(self, difference: Floats, tau: float) -> Terms:
@@ -113,10 +113,10 @@ class PairTable:
         gradient = np.zeros(size)
         gradient[:n] = np.bincount(self.i, score, n) - np.bincount(self.j, score, n)
         matrix = np.zeros((size, size))
-        matrix[self.i, self.j] = -information  # each pair stands once, so assignment is addition
-        matrix[self.j, self.i] = -information
-        diagonal = np.bincount(self.i, information, n) + np.bincount(self.j, information, n)
-        matrix[np.arange(n), np.arange(n)] = diagonal
+        matrix[self.i, self.j] = information  # each pair stands once, so assignment is addition
+        strengths = matrix[:n, :n]
+        strengths[...] = -strengths - strengths.T
+        strengths[np.arange(n), np.arange(n)] = -strengths.sum(axis=1)
         if cross is not None:
             gradient[n] = tie_score
             matrix[n, n] = tie_information
@@ -145,12 +145,10 @@ def count_pairs(votes: Votes, *, davidson: bool) -> PairTable:
     for block in votes.blocks:
         if not isinstance(block, PairBlock):
             raise TypeError("only pairs can be counted in a table")
-        for part in chunks(len(block), max(COUNTING_CHUNK, 2 * cells)):
-            key = block.first[part].astype(np.intp)  # a copy, worked on in place
-            key *= n
-            key += block.second[part]
-            key <<= 2
-            key += block.outcome[part]
+        if votes.counts is None and votes.weights is None and block.tally is not None:
+            outcomes += block.tally.ravel()
+            continue
+        for part, key in pair_cells(block, n):
             if votes.counts is None and votes.weights is None:
                 outcomes += np.bincount(key, minlength=cells)
                 continue
@@ -160,15 +158,14 @@ def count_pairs(votes: Votes, *, davidson: bool) -> PairTable:
             outcomes += np.bincount(key, counts * weights, cells)
             if votes.weights is not None:
                 squares += np.bincount(key, counts * weights**2, cells)
-    i, j = np.triu_indices(n, 1)
-    folded, folded_squares = _fold(outcomes, n, i, j), _fold(squares, n, i, j)
-    met = folded.any(axis=0)
-    layout = Layout(n, (2,) if davidson else ())
-    return PairTable(layout, i[met], j[met], folded[:, met], folded_squares[:, met])
+    folded = _fold(outcomes, n)
+    met = np.flatnonzero(np.triu(folded.any(axis=0).reshape(n, n), 1))
+    i, j = np.divmod(met, max(n, 1))
+    met_squares = folded[:, met] if votes.weights is None else _fold(squares, n)[:, met]
+    return PairTable(Layout(n, (2,) if davidson else ()), i, j, folded[:, met], met_squares)
 
 
-def _fold(flat: Floats, n: int, i: np.ndarray, j: np.ndarray) -> Floats:
-    table = flat.reshape(n, n, 4)
-    won = table[:, :, 0] + table[:, :, 1].T
-    tied = table[:, :, 2] + table[:, :, 2].T
-    return np.stack([won[i, j], won[j, i], tied[i, j]])
+def _fold(flat: Floats, n: int) -> Floats:
+    """(3, n * n) whose cells i < j hold how often i won, j won, and they tied, whoever came first."""
+    first, second, tied, _ = flat.reshape(4, n, n)
+    return np.stack([first + second.T, second + first.T, tied + tied.T]).reshape(3, -1)
