@@ -12,7 +12,7 @@ from django.conf import settings
 from arena.errors import BadInput
 from arena.models import Contestant
 from arena.services import responses
-from arena.services.leases import Lease
+from arena.services.leases import GivesWay, Lease
 from arena.services.responses import NewResponse, PromptRequest
 from gpu_workers.backends import (
     Backend,
@@ -24,6 +24,7 @@ from gpu_workers.backends import (
 )
 from gpu_workers.generation import run, seed_of
 
+FIRST_WINDOW = 32  # requests before a contestant that has nothing yet may go first
 WINDOW = 96  # requests taken from the database at a time
 KEPT_FAILURES = 50  # sentences kept in the job's result
 
@@ -91,12 +92,13 @@ def spec_of(contestant: Contestant) -> ContestantSpec:
 
 
 class _Work:
-    """One attempt. `made` and `failed` grow as it goes."""
+    """One attempt. `made` and `failed` grow as it goes; `before` were made by earlier turns of the job."""
 
     def __init__(self, lease: Lease, contestant: Contestant, backend: Backend) -> None:
         self.lease = lease
         self.contestant = contestant
         self.backend = backend
+        self.before = responses.made_by_job(lease.job)
         self.made = 0
         self.failed: dict[tuple[int, int], str] = {}
         self.tokens = 0
@@ -108,18 +110,22 @@ class _Work:
                 contestant=self.contestant,
                 samples=samples,
                 prompt_ids=prompt_ids,
-                limit=WINDOW,
+                limit=WINDOW if self.made else FIRST_WINDOW,
                 skip=self.failed.keys(),
             )
             if not wanted:
                 break
+            if self.made and responses.somebody_waits(self.contestant):
+                # Those that failed here are tried again when its turn comes.
+                self.lease.progress(done=self.before + self.made)
+                raise GivesWay("Waits while others make their first responses")
             self._make({f"{one.prompt_id}/{one.sample}": one for one in wanted})
-        if self.failed and not self.made:
+        if self.failed and not self.before + self.made:
             last = list(self.failed.values())[-1]
             raise BadInput(f"None of {len(self.failed)} responses could be made. {last}")
         kept = list(self.failed.items())[:KEPT_FAILURES]
         return {
-            "made": self.made,
+            "made": self.before + self.made,
             "tokens": self.tokens,
             "failed": len(self.failed),
             "failures": [
@@ -153,10 +159,10 @@ class _Work:
 
     def _tell(self) -> None:
         seconds = max(time.monotonic() - self.started, 1e-3)
-        message = f"{self.made} responses, {self.tokens / seconds:.0f} tokens a second"
+        message = f"{self.before + self.made} responses, {self.tokens / seconds:.0f} tokens a second"
         if self.failed:
             message += f", {len(self.failed)} failed"
-        self.lease.progress(done=self.made + len(self.failed), message=message)
+        self.lease.progress(done=self.before + self.made + len(self.failed), message=message)
 
     def _row(self, asked: PromptRequest, result: GenerationResult, seed: int) -> NewResponse:
         system = self.contestant.system_prompt

@@ -176,15 +176,15 @@ def end_cancelled(job: Job) -> None:
     _held(job).update(state=Job.State.CANCELLED, message="Cancelled", finished_at=Now(), lease_until=None)
 
 
-def give_back(job: Job) -> None:
-    """Queue the job again because its worker was told to stop: no fault of the job, so no try is used up."""
+def give_back(job: Job, *, message: str = "Queued again") -> None:
+    """Queue the job again through no fault of its own (its worker stops, it gives way): no try is used up."""
     # One that was also cancelled stays as it is: its lease runs out, and the reaper ends it.
     _held(job).filter(cancel_requested=False).update(
         state=Job.State.QUEUED,
         max_attempts=F("max_attempts") + 1,
         lease_until=None,
         rung_at=None,
-        message="Its worker was stopped; queued again",
+        message=message[:300],
     )
 
 

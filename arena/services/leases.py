@@ -33,6 +33,10 @@ class WorkerStops(Exception):
     """This worker was told to stop: the job goes back to the queue."""
 
 
+class GivesWay(Exception):
+    """The work lets a more urgent job go first: its own goes to the end of the queue."""
+
+
 def stop_all() -> None:
     """Make every job of this process stop at its next look at its lease."""
     _stopping.set()
@@ -113,7 +117,10 @@ def work_on(job_id: int, work: Callable[[Lease], Mapping[str, Any] | None]) -> J
         except JobCancelled:
             jobs.end_cancelled(job)
         except WorkerStops:
-            jobs.give_back(job)
+            jobs.give_back(job, message="Its worker was stopped; queued again")
+        except GivesWay as reason:
+            jobs.give_back(job, message=str(reason))
+            jobs.ring(job)
         except JobLost as error:
             log.warning("%s", error)
         except ArenaError as error:

@@ -73,6 +73,21 @@ def missing(
     return owed
 
 
+def somebody_waits(contestant: Contestant) -> bool:
+    """Whether a job is queued for a contestant of the same arena that has no response at all yet.
+
+    A battle needs K contestants: the first responses of each are worth more than the last of one.
+    """
+    queued = Job.objects.filter(arena=contestant.arena, kind=Job.Kind.GENERATE, state=Job.State.QUEUED)
+    waiting = [payload["contestant"] for payload in queued.values_list("payload", flat=True)]
+    return Contestant.objects.active().filter(pk__in=waiting, responses=None).exists()
+
+
+def made_by_job(job: Job) -> int:
+    """How many responses the job's attempts have made so far."""
+    return Response.objects.filter(contestant=job.payload["contestant"], made_by__job=job.pk).count()
+
+
 def plan_generation(
     *,
     arena: Arena,

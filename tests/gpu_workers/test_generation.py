@@ -379,3 +379,23 @@ def test_a_contestant_that_is_gone_fails_its_job(contestant: Contestant):
     Contestant.objects.all().delete()
 
     assert done(job).error == "The contestant is gone. There is nothing to generate for."
+
+
+def test_after_its_first_responses_a_job_lets_a_contestant_that_has_none_go_first(
+    arena: Arena, contestant: Contestant, scripted: Callable[..., Scripted], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(generation_task, "FIRST_WINDOW", 2)
+    scripted()
+    other = factories.make_contestant(arena, "Other", backend="transformers", checkpoint="elsewhere")
+    first, second = planned(contestant), planned(other)
+
+    assert done(first).state == Job.State.QUEUED
+    assert first.message == "Waits while others make their first responses"
+    assert Response.objects.filter(contestant=contestant).count() == first.done == 2
+    assert done(second).state == Job.State.DONE
+
+    # Nobody is without responses any more, so the first goes on to its end.
+    assert done(first).state == Job.State.DONE
+    assert first.result["made"] == 7
+    assert Response.objects.filter(contestant=contestant).count() == 7
+    assert first.attempt < first.max_attempts
