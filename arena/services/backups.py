@@ -145,16 +145,16 @@ def _write(archive: zipfile.ZipFile, arena: Arena | None, tell: Tell | None) -> 
                 tell(str(model._meta.verbose_name_plural), number, len(TABLES))
             rows[model._meta.label_lower] = _write_table(archive, model, _rows(model, path, slug))
         arenas = [slug] if slug else list(Arena.objects.order_by("slug").values_list("slug", flat=True))
-    files = [_store(archive, *found) for found in _files(slug)]
+    files = sum(_store(archive, *found) for found in _files(slug))
     summary = {
         "format": FORMAT,
         "arenas": arenas,
         "rows": rows,
-        "files": len(files),
+        "files": files,
         "folders": {name: str(getattr(settings, setting)) for name, setting in FOLDERS.items()},
     }
     archive.writestr(SUMMARY, json.dumps(summary, indent=1))
-    return Backup(rows, len(files), arenas)
+    return Backup(rows, files, arenas)
 
 
 def _rows(model: type[models.Model], path: str, slug: str | None) -> models.QuerySet[Any]:
@@ -186,13 +186,19 @@ def _files(slug: str | None) -> Iterator[tuple[Path, str]]:
         root = Path(getattr(settings, setting))
         start = root / slug if slug is not None and name in PER_ARENA else root
         for path in sorted(start.rglob("*")):
-            if path.is_file():
+            # Names with a dot in front are drafts of work that is going on.
+            draft = any(part.startswith(".") for part in path.relative_to(root).parts)
+            if path.is_file() and not draft:
                 yield path, f"files/{name}/{path.relative_to(root).as_posix()}"
 
 
-def _store(archive: zipfile.ZipFile, path: Path, name: str) -> str:
-    archive.write(path, name)
-    return name
+def _store(archive: zipfile.ZipFile, path: Path, name: str) -> bool:
+    """False where the file is gone by now: a training run removes its older states as it goes."""
+    try:
+        archive.write(path, name)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _summary(archive: zipfile.ZipFile, file: Path) -> dict[str, Any]:

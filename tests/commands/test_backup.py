@@ -24,6 +24,14 @@ def run(*words: str) -> str:
     return out.getvalue()
 
 
+@pytest.fixture(autouse=True)
+def _folders_of_their_own(settings, tmp_path):
+    for name in ("DATA_SETS_DIR", "RUNS_DIR", "MEDIA_ROOT", "MODELS_DIR"):
+        folder = tmp_path / name
+        folder.mkdir()
+        setattr(settings, name, folder)
+
+
 @pytest.fixture
 def kept(open_arena, ada, grace, tmp_path) -> Path:
     """A backup of an arena with votes, a ruling, a board and a data set, beside an idle arena."""
@@ -76,6 +84,20 @@ def test_votes_and_rulings_can_be_added_after_a_restore(kept):
 
     assert vote.pk == Vote.objects.latest("id").pk
     assert VoteRuling.objects.count() == 2
+
+
+def test_drafts_of_work_that_is_going_on_are_left_out(kept, tmp_path):
+    draft = Path(settings.DATA_SETS_DIR) / "garden" / ".2-draft" / "kwise"
+    draft.mkdir(parents=True)
+    (draft / "half.jsonl").write_text("{")
+    file = tmp_path / "again.zip"
+
+    run("backup", str(file))
+
+    with zipfile.ZipFile(file) as archive:
+        names = archive.namelist()
+    assert not [name for name in names if "half.jsonl" in name]
+    assert [name for name in names if name.endswith("kwise/train-00000-of-00001.parquet")]
 
 
 def test_one_arena_is_taken_out_of_a_backup(kept):
