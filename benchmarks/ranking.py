@@ -222,7 +222,7 @@ def many_pairs() -> Iterator[Line]:
 def rankings(size: int, rounds: int) -> Iterator[Line]:
     """Plackett-Luce and Davidson-Luce on rankings of four."""
     rng = np.random.default_rng(1)
-    groups = np.argsort(rng.random((size, MODELS)), axis=1)[:, :4]
+    groups = np.argsort(rng.random((size, MODELS)), axis=1)[:, :4].copy()
     score = TRUTH[groups] + rng.gumbel(size=groups.shape)
     order = np.take_along_axis(groups, np.argsort(-score, axis=1), axis=1).tolist()
     strict = 1 + (score[:, None, :] > score[:, :, None]).sum(axis=2)

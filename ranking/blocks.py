@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 
 # Votes counted at once: their keys stay in the second-level cache, and a table is added up once a chunk.
 COUNTING_CHUNK = 1 << 17
+# Rankings sorted at once, and the most slots (K^K possible rows of ranks) that are looked up and not sorted.
+RANKING_CHUNK, WIDEST_CODED = 1 << 14, 6
 
 
 @dataclass(frozen=True)
@@ -229,8 +231,8 @@ def blocks_of_rankings(
     m, width = groups.shape
     if m == 0:
         return []
-    if features is None and _is_permutation(ranks):
-        return [OrderBlock(_by_rank(groups, ranks), (1,) * width, rows, None)]
+    if features is None and ranks.dtype.kind in "iu" and width <= WIDEST_CODED and ranks.max() <= width:
+        return _blocks_by_code(groups, ranks, rows)
     order = np.argsort(ranks, axis=1, kind="stable")  # NaN last
     flat = order + width * np.arange(m)[:, np.newaxis]
     ordered = ranks.ravel()[flat]
@@ -258,29 +260,45 @@ def blocks_of_rankings(
     return blocks
 
 
-def _by_rank(groups: Ids, ranks: NDArray[Any]) -> Ids:
-    """(K, m) the contestant of each rank: what sorting would give, in one pass per slot."""
+def _blocks_by_code(groups: Ids, ranks: NDArray[Any], rows: Ids | None) -> list[OrderBlock]:
+    """The same for whole ranks from 1 to K in every slot: few enough orders to look each of them up."""
     m, width = groups.shape
+    codes = np.zeros(m, dtype=np.uint16)
+    for part in chunks(m, RANKING_CHUNK):
+        code = np.zeros(part.stop - part.start, dtype=np.int64)
+        for slot in range(width):  # the ranks, less one, as the digits of a number
+            code *= width
+            code += ranks[part, slot]
+            code -= 1
+        codes[part] = code
+    found = np.flatnonzero(np.bincount(codes, minlength=width**width))
+    digits = found[:, np.newaxis] // width ** np.arange(width - 1, -1, -1) % width
+    order = np.argsort(digits, axis=1, kind="stable")
+    ordered = np.take_along_axis(digits, order, axis=1)
+    # A pattern is known by where a new group starts: bit c for column c.
+    starts = ((ordered[:, 1:] != ordered[:, :-1]) << np.arange(1, width)).sum(axis=1)
+    slot_of = np.zeros((width, width**width), dtype=np.intp)
+    slot_of[:, found] = order.T
     items = np.empty((width, m), dtype=groups.dtype)
-    flat, position = items.reshape(-1), np.arange(m)
-    for slot in range(width):
-        cell = ranks[:, slot] - 1
-        cell = cell.astype(np.intp, copy=False)
-        cell *= m
-        cell += position
-        flat[cell] = groups[:, slot]
-    return items
-
-
-def _is_permutation(ranks: NDArray[Any]) -> bool:
-    """Whether every row of integer ranks is an order of 1 .. K without ties."""
-    width = ranks.shape[1]
-    if ranks.dtype.kind not in "iu" or width > 60 or ranks.min() < 1 or ranks.max() > width:
-        return False
-    seen = np.zeros(len(ranks), dtype=np.int64)
-    for column in range(width):
-        seen |= np.left_shift(1, ranks[:, column], dtype=np.int64)
-    return bool((seen == (1 << (width + 1)) - 2).all())
+    for part in chunks(m, RANKING_CHUNK):
+        code, flat = codes[part].astype(np.intp), groups[part].ravel()
+        first = np.arange(0, len(flat), width)
+        for place in range(width):
+            items[place, part] = flat.take(slot_of[place].take(code) + first)
+    patterns = np.unique(starts)
+    if len(patterns) == 1:
+        return [OrderBlock(items, _sizes(int(patterns[0]), width), rows)]
+    pattern_of = np.zeros(width**width, dtype=np.uint8)
+    pattern_of[found] = np.searchsorted(patterns, starts)
+    pattern = pattern_of.take(codes)
+    blocks = []
+    for place, value in enumerate(patterns.tolist()):
+        part_rows = np.flatnonzero(pattern == place)
+        chosen = items.take(part_rows, axis=1)
+        blocks.append(
+            OrderBlock(chosen, _sizes(value, width), part_rows if rows is None else rows[part_rows])
+        )
+    return blocks
 
 
 def _sizes(starts: int, ranked: int) -> tuple[int, ...]:

@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ranking.blocks import Block, Floats, Ids, PairBlock, blocks_of_rankings, pairs_of_rankings
+from ranking.blocks import (
+    RANKING_CHUNK,
+    Block,
+    Floats,
+    Ids,
+    PairBlock,
+    blocks_of_rankings,
+    chunks,
+    pairs_of_rankings,
+)
 from ranking.columns import codes_of
 from ranking.errors import BadVotes
 from ranking.outcomes import ALL_BAD, TIE
@@ -49,8 +58,10 @@ def pair_ids(
     ]
     if all(integers):
         first, second = np.asarray(models_a), np.asarray(models_b)
-        n = 1 + max((int(column.max()) for column in (first, second) if column.size), default=-1)
-        return first, second, model_names([str(i) for i in range(n)] if models is None else models)
+        if models is None:
+            n = 1 + max((int(column.max()) for column in (first, second) if column.size), default=-1)
+            models = [str(i) for i in range(n)]
+        return first, second, model_names(models)
     first, names_a = codes_of(models_a)
     second, names_b = codes_of(models_b)
     for column in (first, second):
@@ -160,15 +171,12 @@ def check_rankings(ids: Ids, ranks: NDArray[Any], rows: Ids | None, n: int) -> N
             local = int(np.flatnonzero(wrong)[0])
             raise BadVotes(fault, vote=local if rows is None else int(rows[local]))
 
-    if ids.size and ids.view(f"u{ids.dtype.itemsize}").max() >= n:  # a negative id is huge when unsigned
-        refuse(((ids < 0) | (ids >= n)).any(axis=1), f"names a model outside the ids 0 to {n - 1}.")
-    width = ids.shape[1]
-    twice = np.zeros(len(ids), dtype=bool)
-    slots = np.ascontiguousarray(ids.T)
-    for i in range(width):
-        for j in range(i + 1, width):
-            twice |= slots[i] == slots[j]
-    refuse(twice, "ranks the same model twice.")
+    for part in chunks(len(ids), RANKING_CHUNK):
+        slots = np.ascontiguousarray(ids[part].T)
+        if slots.view(f"u{ids.dtype.itemsize}").max(initial=0) >= n:  # a negative id is huge when unsigned
+            refuse(((ids < 0) | (ids >= n)).any(axis=1), f"names a model outside the ids 0 to {n - 1}.")
+        if _repeats(slots).any():
+            refuse(_repeats(ids.T), "ranks the same model twice.")
     if ranks.dtype.kind == "f":
         refuse(
             ((np.floor(ranks) != ranks) & ~np.isnan(ranks)).any(axis=1),
@@ -176,6 +184,15 @@ def check_rankings(ids: Ids, ranks: NDArray[Any], rows: Ids | None, n: int) -> N
         )
     if ranks.size and np.fmin.reduce(ranks, axis=None, initial=1) < 1:
         refuse((ranks < 1).any(axis=1), "has a rank below 1; 1 is the best.")
+
+
+def _repeats(slots: Ids) -> NDArray[np.bool_]:
+    """(m,) whether a vote with ids (K, m) holds one of them twice."""
+    twice = np.zeros(slots.shape[1], dtype=bool)
+    for i, column in enumerate(slots):
+        for other in slots[i + 1 :]:
+            twice |= column == other
+    return twice
 
 
 def slot_values(

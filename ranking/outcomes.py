@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ranking.columns import codes_of, is_arrow_text
+from ranking.columns import codes_of
 from ranking.errors import BadVotes
 
 FIRST, SECOND, TIE, ALL_BAD = 0, 1, 2, 3
@@ -34,10 +34,6 @@ def outcome_codes(winners: Iterable[Any], words: Mapping[str, int] = WINNER_WORD
             row = int(np.flatnonzero((winners < FIRST) | (winners > ALL_BAD))[0])
             raise BadVotes(f"has winner code {winners[row]}; the codes are 0, 1, 2 and 3.", vote=row)
         return winners.astype(np.int8, copy=False)
-    if is_arrow_text(winners):
-        compared = _by_comparison(winners, words)
-        if compared is not None:
-            return compared
     codes, names = codes_of(winners)
     table = np.full(len(names) + 1, -1, dtype=np.int8)  # the last entry is for missing values, code -1
     for position, name in enumerate(names):
@@ -51,21 +47,3 @@ def outcome_codes(winners: Iterable[Any], words: Mapping[str, int] = WINNER_WORD
         accepted = ", ".join(dict.fromkeys(words))
         raise BadVotes(f"has {said} as its winner; the words are {accepted}.", vote=row)
     return outcomes
-
-
-def _by_comparison(winners: Any, words: Mapping[str, int]) -> NDArray[np.int8] | None:
-    """The codes of a pandas column by one comparison a word, three times as fast as hashing every cell.
-
-    None when some cell is none of the words.
-    """
-    codes = np.full(len(winners), -1, dtype=np.int8)
-    left = len(codes)
-    for word, code in words.items():
-        if not left:
-            break
-        said = (winners == word).to_numpy()
-        if said.dtype != np.bool_:  # a column in which missing values make comparisons missing
-            return None
-        left -= int(np.count_nonzero(said))
-        codes += said.view(np.int8) * np.int8(code + 1)
-    return None if left else codes

@@ -12,7 +12,7 @@ from ranking.connectivity import Connectivity, connectivity_of_table, connectivi
 from ranking.covariance import bread
 from ranking.errors import BadVotes
 from ranking.likelihood.gather import RowSums, row_sums
-from ranking.likelihood.pair_table import PairTable, count_pairs
+from ranking.likelihood.pair_table import PairTable, count_pairs, pairs_within
 from ranking.likelihood.terms import Floats, Layout, Terms
 from ranking.newton import Solution, maximise, pin
 from ranking.outcomes import FIRST, SECOND
@@ -26,7 +26,7 @@ FEW_VOTES = 10
 TIE_SPREAD = 3.0
 # Parameters this far out (e^12 is 5,200 Elo points) mean that the maximum is at infinity.
 RUNAWAY = 12.0
-# More votes than this and Newton starts from a fit to a sample of them.
+# More votes than this and Newton starts from a fit to their pairs, or to a sample of them.
 MANY_ROWS = 100_000
 FIRST_SAMPLE, SECOND_SAMPLE_SHARE = 4_000, 6
 
@@ -114,12 +114,21 @@ class Problem:
         if not self._many_rows:
             start[: self.layout.n] = self.likelihood.rough_strengths()
             return start
+        start[: self.layout.n] = self._from_pairs()
+        if not self.layout.extras:
+            return start
         # Ghosts keep the sample finite where it happens to leave somebody undefeated.
         total = sum(map(len, self.votes.blocks))
         for rows in (FIRST_SAMPLE, total // SECOND_SAMPLE_SHARE):
             sample = replace(self, likelihood=self.likelihood.sample(rows), prior=Ghost(), firth=False)
             start = maximise(sample.objective, start, pinned=0, tolerance=1e-2).phi
         return start
+
+    def _from_pairs(self) -> Floats:
+        """(n,) strengths from the pairs that the votes order; ghosts keep them finite."""
+        table = pairs_within(self.votes)
+        pairs = replace(self, likelihood=table, prior=Ghost(), firth=False)
+        return maximise(pairs.objective, table.rough_strengths(), pinned=0, tolerance=1e-3).phi
 
     @property
     def _many_rows(self) -> bool:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
 
-from ranking.blocks import PairBlock
+from ranking.blocks import OrderBlock, PairBlock
 from ranking.likelihood.direct import HALF_WINS, PairTotals
 from ranking.likelihood.orders import OrderRows
 from ranking.likelihood.pairs import PairRows
+from ranking.likelihood.strict import DENSE_CELLS, StrictTotals
 from ranking.likelihood.terms import Floats, Layout, RowTerms, Terms
 from ranking.votes import Votes
-
-# Above this many cells a dense table per chunk costs more than scattered additions.
-DENSE_CELLS = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -33,8 +31,16 @@ class RowSums:
         if self._direct:
             return self._totals(phi, self.weights, squared=False)
         sums = _Sums(self.layout)
+        strict, others = self._split(phi)
         log_likelihood = 0.0
-        for terms in self.walk(phi):
+        if strict:
+            totals = StrictTotals(self.layout, phi)
+            for block in strict:
+                totals.add(block, self.weights)
+            log_likelihood = totals.log_likelihood
+            sums.gradient += totals.gradient
+            sums.pairs += totals.pairs
+        for terms in _walk(others, phi):
             weight = None if self.weights is None else self.weights[terms.rows]
             log_likelihood += float(
                 terms.log_likelihood.sum() if weight is None else weight @ terms.log_likelihood
@@ -48,10 +54,27 @@ class RowSums:
         if self._direct:
             return self._totals(phi, self.squares, squared=True).information
         sums = _Sums(self.layout)
-        for terms in self.walk(phi):
+        strict, others = self._split(phi)
+        if strict:
+            totals = StrictTotals(self.layout, phi)
+            for block in strict:
+                totals.add_squares(block, self.squares)
+            sums.pairs += totals.pairs
+        for terms in _walk(others, phi):
             weight = None if self.squares is None else self.squares[terms.rows]
             sums.add_information(_outer(terms), weight)
         return sums.matrix()
+
+    def _split(self, phi: Floats) -> tuple[list[OrderBlock], list[PairRows | OrderRows]]:
+        """The blocks of strict rankings, which have a shorter way, and the other parts."""
+        strict: list[OrderBlock] = []
+        others: list[PairRows | OrderRows] = []
+        for part in self.parts:
+            if isinstance(part, OrderRows) and part.is_strict(phi):
+                strict.append(part.block)
+            else:
+                others.append(part)
+        return strict, others
 
     @property
     def _direct(self) -> bool:
@@ -103,8 +126,7 @@ class RowSums:
 
     def walk(self, phi: Floats) -> Iterable[RowTerms]:
         """The terms of all votes, part by part."""
-        for part in self.parts:
-            yield from part.walk(phi)
+        return _walk(self.parts, phi)
 
     def scores(self, phi: Floats, groups: np.ndarray, count: int) -> sparse.csr_array:
         """(count, P) sum of weighted scores of the votes of each group; groups (total,) holds codes."""
@@ -120,6 +142,11 @@ class RowSums:
         if not index:
             return sparse.csr_array((count, size))
         return _grouped(index, value, count, size)
+
+
+def _walk(parts: Iterable[PairRows | OrderRows], phi: Floats) -> Iterator[RowTerms]:
+    for part in parts:
+        yield from part.walk(phi)
 
 
 def _grouped(index: list[np.ndarray], value: list[Floats], count: int, size: int) -> sparse.csr_array:

@@ -14,10 +14,8 @@ import numpy as np
 
 from ranking.blocks import OrderBlock, chunks, take_rows
 from ranking.likelihood.stages import plackett_luce_stages, tied_choices
+from ranking.likelihood.strict import WIDEST
 from ranking.likelihood.terms import CHUNK, Floats, Layout, RowTerms
-
-# Strengths further apart than this underflow when all are measured from the highest.
-WIDEST = 300.0
 
 
 @dataclass(frozen=True)
@@ -30,6 +28,11 @@ class OrderRows:
     def thinned(self, every: int) -> OrderRows:
         """Every so many-th vote."""
         return OrderRows(self.block.thinned(every), self.layout)
+
+    def is_strict(self, phi: Floats) -> bool:
+        """Whether these are rankings without ties and covariates, at strengths that StrictTotals can take."""
+        plain = not self.layout.extras and max(self.block.sizes) == 1 and self.block.width > 1
+        return plain and bool(np.ptp(phi) < WIDEST)
 
     def walk(self, phi: Floats) -> Iterator[RowTerms]:
         """The terms of each vote at phi, a chunk at a time."""

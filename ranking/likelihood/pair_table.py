@@ -13,6 +13,7 @@ from scipy.special import expit
 
 from ranking.blocks import PairBlock, pair_cells
 from ranking.likelihood.terms import Floats, Layout, Terms
+from ranking.outcomes import FIRST, TIE
 from ranking.votes import Votes
 
 
@@ -158,11 +159,45 @@ def count_pairs(votes: Votes, *, davidson: bool) -> PairTable:
             outcomes += np.bincount(key, counts * weights, cells)
             if votes.weights is not None:
                 squares += np.bincount(key, counts * weights**2, cells)
+    return _table(Layout(n, (2,) if davidson else ()), outcomes, None if votes.weights is None else squares)
+
+
+def pairs_within(votes: Votes) -> PairTable:
+    """Every vote as the pairs it orders, unweighted and without covariates: where to start a fit from.
+
+    The strengths that these pairs make most likely are those of the ranking model but for noise, since
+    two contestants of a ranking meet under Plackett-Luce as they would alone (Luce 1959).
+    """
+    n = len(votes.models)
+    counts = np.zeros((4, n * n))
+    for block in votes.blocks:
+        if isinstance(block, PairBlock):
+            if block.tally is not None:
+                counts += block.tally.reshape(4, -1)
+                continue
+            for _, key in pair_cells(block, n):
+                counts += np.bincount(key, minlength=4 * n * n).reshape(4, -1)
+            continue
+        levels = block.levels()
+        for c in range(block.width - 1):
+            row = block.items[c].astype(np.intp) * n
+            for d in range(c + 1, block.width):
+                if levels[c] < len(block.sizes):  # the unranked are not ordered among themselves
+                    outcome = FIRST if levels[c] < levels[d] else TIE
+                    counts[outcome] += np.bincount(row + block.items[d], minlength=n * n)
+    return _table(Layout(n), counts.ravel(), None)
+
+
+def _table(layout: Layout, outcomes: Floats, squares: Floats | None) -> PairTable:
+    """The pairs that met, from flat tables (4, n, n)."""
+    n = layout.n
     folded = _fold(outcomes, n)
     met = np.flatnonzero(np.triu(folded.any(axis=0).reshape(n, n), 1))
     i, j = np.divmod(met, max(n, 1))
-    met_squares = folded[:, met] if votes.weights is None else _fold(squares, n)[:, met]
-    return PairTable(Layout(n, (2,) if davidson else ()), i, j, folded[:, met], met_squares)
+    outcomes = folded.take(met, axis=1)
+    return PairTable(
+        layout, i, j, outcomes, outcomes if squares is None else _fold(squares, n).take(met, axis=1)
+    )
 
 
 def _fold(flat: Floats, n: int) -> Floats:
