@@ -194,10 +194,9 @@ def _table(layout: Layout, outcomes: Floats, squares: Floats | None) -> PairTabl
     folded = _fold(outcomes, n)
     met = np.flatnonzero(np.triu(folded.any(axis=0).reshape(n, n), 1))
     i, j = np.divmod(met, max(n, 1))
-    outcomes = folded.take(met, axis=1)
-    return PairTable(
-        layout, i, j, outcomes, outcomes if squares is None else _fold(squares, n).take(met, axis=1)
-    )
+    said = folded.take(met, axis=1)
+    said_squared = said if squares is None else _fold(squares, n).take(met, axis=1)
+    return PairTable(layout, i, j, said, said_squared)
 
 
 def _fold(flat: Floats, n: int) -> Floats:
