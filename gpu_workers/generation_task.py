@@ -51,10 +51,11 @@ class KeptBackend:
 KEPT = KeptBackend()
 
 
-def make_responses(lease: Lease) -> dict[str, Any]:
+def make_responses(lease: Lease, *, gives_way: bool = False) -> dict[str, Any]:
     """The work of a job of the kind "generate". Responses that fail are counted and told, and stop nothing.
 
-    Raises BadInput with one sentence where none could be made.
+    Raises BadInput with one sentence where none could be made, and, if it `gives_way`, GivesWay
+    once it has made its first while a contestant that has none waits in the queue.
     """
     payload = lease.job.payload
     contestant = Contestant.objects.select_related("arena").filter(pk=payload["contestant"]).first()
@@ -65,7 +66,8 @@ def make_responses(lease: Lease) -> dict[str, Any]:
     lease.progress(message=f"Opening {contestant.name}")
     try:
         backend = KEPT.get(spec_of(contestant), list(settings.ENDPOINT_HOSTS))
-        return _Work(lease, contestant, backend).run(int(payload.get("samples", 1)), payload.get("prompts"))
+        work = _Work(lease, contestant, backend, gives_way)
+        return work.run(int(payload.get("samples", 1)), payload.get("prompts"))
     except BackendError as error:
         raise BadInput(str(error)) from error
 
@@ -94,7 +96,8 @@ def spec_of(contestant: Contestant) -> ContestantSpec:
 class _Work:
     """One attempt. `made` and `failed` grow as it goes; `before` were made by earlier turns of the job."""
 
-    def __init__(self, lease: Lease, contestant: Contestant, backend: Backend) -> None:
+    def __init__(self, lease: Lease, contestant: Contestant, backend: Backend, gives_way: bool) -> None:
+        self.gives_way = gives_way
         self.lease = lease
         self.contestant = contestant
         self.backend = backend
@@ -115,7 +118,7 @@ class _Work:
             )
             if not wanted:
                 break
-            if self.made and responses.somebody_waits(self.contestant):
+            if self.gives_way and self.made and responses.somebody_waits(self.contestant):
                 # Those that failed here are tried again when its turn comes.
                 self.lease.progress(done=self.before + self.made)
                 raise GivesWay("Waits while others make their first responses")

@@ -1,6 +1,9 @@
 """What the queue calls. Loaded by a worker only; torch is loaded by the work itself, not here."""
 
 import os
+from functools import partial
+
+from celery import Task
 
 from arena.celery import app
 from arena.services import leases
@@ -10,12 +13,14 @@ from arena.services import leases
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-@app.task(name="gpu_workers.tasks.generate")
-def generate(job_id: int) -> None:
+@app.task(name="gpu_workers.tasks.generate", bind=True)
+def generate(self: Task, job_id: int) -> None:
     """Make the responses that a contestant owes."""
     from gpu_workers.generation_task import make_responses
 
-    leases.work_on(job_id, make_responses)
+    # Called by a command, this process does one job to its end: there is no queue to go back to.
+    from_queue = not self.request.called_directly
+    leases.work_on(job_id, partial(make_responses, gives_way=from_queue))
 
 
 @app.task(name="gpu_workers.tasks.build_demo_models")

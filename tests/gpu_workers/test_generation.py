@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -389,13 +390,28 @@ def test_after_its_first_responses_a_job_lets_a_contestant_that_has_none_go_firs
     other = factories.make_contestant(arena, "Other", backend="transformers", checkpoint="elsewhere")
     first, second = planned(contestant), planned(other)
 
-    assert done(first).state == Job.State.QUEUED
+    leases.work_on(first.pk, partial(generation_task.make_responses, gives_way=True))
+
+    first.refresh_from_db()
+    assert first.state == Job.State.QUEUED
     assert first.message == "Waits while others make their first responses"
     assert Response.objects.filter(contestant=contestant).count() == first.done == 2
     assert done(second).state == Job.State.DONE
 
     # Nobody is without responses any more, so the first goes on to its end.
-    assert done(first).state == Job.State.DONE
+    leases.work_on(first.pk, partial(generation_task.make_responses, gives_way=True))
+    first.refresh_from_db()
+    assert first.state == Job.State.DONE
     assert first.result["made"] == 7
     assert Response.objects.filter(contestant=contestant).count() == 7
     assert first.attempt < first.max_attempts
+
+
+def test_a_job_that_a_command_does_itself_gives_way_to_nobody(
+    arena: Arena, contestant: Contestant, scripted: Callable[..., Scripted], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(generation_task, "FIRST_WINDOW", 2)
+    scripted()
+    planned(factories.make_contestant(arena, "Other", backend="transformers", checkpoint="elsewhere"))
+
+    assert done(planned(contestant)).state == Job.State.DONE
