@@ -55,16 +55,12 @@ class PairBlock:
     def picked(self, part: NDArray[np.intp]) -> PairBlock:
         """The votes at positions `part` of the block."""
         rows = part if self.rows is None else self.rows[part]
-        features = None if self.features is None else self.features[:, part]
+        features = None if self.features is None else self.features.take(part, axis=1)
         return PairBlock(self.first[part], self.second[part], self.outcome[part], rows, features)
 
     def thinned(self, every: int) -> PairBlock:
-        """Every so many-th vote, without copying (but for the rows)."""
-        part = slice(None, None, every)
-        features = None if self.features is None else self.features[:, part]
-        return PairBlock(
-            self.first[part], self.second[part], self.outcome[part], _thin(self, every), features
-        )
+        """Every so many-th vote, copied together: a column read with gaps is read slowly every time."""
+        return self if every == 1 else self.picked(np.arange(0, len(self), every))
 
 
 @dataclass(frozen=True)
@@ -89,15 +85,17 @@ class OrderBlock:
 
     def chosen(self, kept: NDArray[np.bool_]) -> OrderBlock:
         """The votes whose position among all votes is kept (total,)."""
-        rows = np.arange(len(self)) if self.rows is None else self.rows
-        part = np.flatnonzero(kept[rows])
-        features = None if self.features is None else self.features[:, :, part]
-        return OrderBlock(np.ascontiguousarray(self.items[:, part]), self.sizes, rows[part], features)
+        return self.picked(np.flatnonzero(kept if self.rows is None else kept[self.rows]))
+
+    def picked(self, part: NDArray[np.intp]) -> OrderBlock:
+        """The votes at positions `part` of the block."""
+        rows = part if self.rows is None else self.rows[part]
+        features = None if self.features is None else self.features.take(part, axis=2)
+        return OrderBlock(self.items.take(part, axis=1), self.sizes, rows, features)
 
     def thinned(self, every: int) -> OrderBlock:
-        """Every so many-th vote, without copying (but for the rows)."""
-        features = None if self.features is None else self.features[:, :, ::every]
-        return OrderBlock(self.items[:, ::every], self.sizes, _thin(self, every), features)
+        """Every so many-th vote, copied together."""
+        return self if every == 1 else self.picked(np.arange(0, len(self), every))
 
     def levels(self) -> list[int]:
         """The level of each of the K columns: 0 for the best group; the unranked share the last level."""
@@ -106,12 +104,6 @@ class OrderBlock:
 
 
 Block = PairBlock | OrderBlock
-
-
-def _thin(block: Block, every: int) -> Ids | None:
-    if every == 1:
-        return block.rows
-    return np.arange(0, len(block), every) if block.rows is None else block.rows[::every]
 
 
 def take_rows(block: Block, part: slice | NDArray[np.intp]) -> Ids | slice:

@@ -28,7 +28,7 @@ TIE_SPREAD = 3.0
 RUNAWAY = 12.0
 # More votes than this and Newton starts from a fit to their pairs, or to a sample of them.
 MANY_ROWS = 100_000
-FIRST_SAMPLE, SECOND_SAMPLE_SHARE = 4_000, 6
+FIRST_SAMPLE, SAMPLE_SHARE = 4_000, 20
 
 
 @dataclass(frozen=True)
@@ -114,19 +114,22 @@ class Problem:
         if not self._many_rows:
             start[: self.layout.n] = self.likelihood.rough_strengths()
             return start
-        start[: self.layout.n] = self._from_pairs()
+        n = self.layout.n
+        start[:n] = self._from_pairs(self.likelihood)
         if not self.layout.extras:
             return start
-        # Ghosts keep the sample finite where it happens to leave somebody undefeated.
+        # What tie strengths and effects change is seen in a sample: noise that the pairs of the sample and
+        # its fit have in common cancels. Ghosts keep it finite where somebody happens to be undefeated.
         total = sum(map(len, self.votes.blocks))
-        for rows in (FIRST_SAMPLE, total // SECOND_SAMPLE_SHARE):
-            sample = replace(self, likelihood=self.likelihood.sample(rows), prior=Ghost(), firth=False)
-            start = maximise(sample.objective, start, pinned=0, tolerance=1e-2).phi
-        return start
+        likelihood = self.likelihood.sample(max(FIRST_SAMPLE, total // SAMPLE_SHARE))
+        sample = replace(self, likelihood=likelihood, prior=Ghost(), firth=False)
+        alone = np.concatenate([self._from_pairs(likelihood), np.zeros(self.layout.extras)])
+        found = maximise(sample.objective, alone, pinned=0, tolerance=1e-2).phi
+        return np.asarray(start + found - alone)
 
-    def _from_pairs(self) -> Floats:
+    def _from_pairs(self, likelihood: RowSums) -> Floats:
         """(n,) strengths from the pairs that the votes order; ghosts keep them finite."""
-        table = pairs_within(self.votes)
+        table = pairs_within([part.block for part in likelihood.parts], self.layout.n)
         pairs = replace(self, likelihood=table, prior=Ghost(), firth=False)
         return maximise(pairs.objective, table.rough_strengths(), pinned=0, tolerance=1e-3).phi
 

@@ -77,6 +77,10 @@ class Votes:
         votes = np.zeros(n)
         for block in self.blocks:
             columns = (block.first, block.second) if isinstance(block, PairBlock) else tuple(block.items)
+            if isinstance(block, PairBlock) and block.tally is not None and self.counts is None:
+                table = block.tally.sum(axis=0)
+                votes += table.sum(axis=0) + table.sum(axis=1)
+                continue
             repeats = None
             if self.counts is not None:
                 repeats = self.counts if block.rows is None else self.counts[block.rows]

@@ -119,7 +119,7 @@ class RowSums:
         return known.matrix() - seen.matrix()
 
     def sample(self, rows: int) -> RowSums:
-        """About `rows` of the votes, evenly spread: a place to start from. No copy is made."""
+        """About `rows` of the votes, evenly spread: a place to start from."""
         every = max(1, sum(len(part.block) for part in self.parts) // rows)
         parts = tuple(part.thinned(every) for part in self.parts)
         return replace(self, parts=parts)

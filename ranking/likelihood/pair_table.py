@@ -6,12 +6,13 @@ and ties, so counting once makes every later pass independent of the number of v
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import expit
 
-from ranking.blocks import PairBlock, pair_cells
+from ranking.blocks import Block, PairBlock, pair_cells
 from ranking.likelihood.terms import Floats, Layout, Terms
 from ranking.outcomes import FIRST, TIE
 from ranking.votes import Votes
@@ -162,15 +163,14 @@ def count_pairs(votes: Votes, *, davidson: bool) -> PairTable:
     return _table(Layout(n, (2,) if davidson else ()), outcomes, None if votes.weights is None else squares)
 
 
-def pairs_within(votes: Votes) -> PairTable:
-    """Every vote as the pairs it orders, unweighted and without covariates: where to start a fit from.
+def pairs_within(blocks: Iterable[Block], n: int) -> PairTable:
+    """The pairs that the votes order, unweighted and without covariates: where to start a fit from.
 
     The strengths that these pairs make most likely are those of the ranking model but for noise, since
     two contestants of a ranking meet under Plackett-Luce as they would alone (Luce 1959).
     """
-    n = len(votes.models)
     counts = np.zeros((4, n * n))
-    for block in votes.blocks:
+    for block in blocks:
         if isinstance(block, PairBlock):
             if block.tally is not None:
                 counts += block.tally.reshape(4, -1)
