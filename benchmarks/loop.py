@@ -1,15 +1,18 @@
 """The whole loop, measured: voters of one hidden taste, and how often the tuned contestant then wins.
 
-    python benchmarks/loop.py                 300 rankings of 4, three seeds of voters and training
-    python benchmarks/loop.py --quick         150 rankings, one seed
+    python benchmarks/loop.py                 300 rankings of 4, three rounds of voters and training
+    python benchmarks/loop.py --quick         one round
     python benchmarks/loop.py --json out.json the rows as JSON
+    python benchmarks/loop.py --pool demo     votes on the demo's contestants, not the parent's samplings
 
 In a data folder and database of its own, thrown away at the end, and through the product's own services:
 the demo is seeded and its models built (or found in the cache), responses are generated, battles drawn and
 votes cast by voters who see what a browser sees; a data set is exported, a training run done by its job,
-and its result competes. Then parent and result answer every held-out prompt several times, and the taste,
-without error, says who wins: all pairs of samples, the mean over prompts, with a 95 % bootstrap interval
-over prompts. Before: the parent against itself, which is .5 but for its ties and draws.
+and its result competes. By default the voters compare eight samplings of one checkpoint, as a team does
+that tunes a model: the votes then say what that model should do more of. Then parent and result answer
+every held-out prompt several times, and the taste, without error, says who wins: all pairs of samples, the
+mean over prompts, with a 95 % bootstrap interval over prompts. Before: the parent against other samples of
+itself.
 """
 
 from __future__ import annotations
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
 
 GOAL = 0.78
 RANKINGS_PER_VOTER = 25
+SAMPLINGS = 8
+# For the demo's decoder of about a million parameters, found on one round of votes.
+PARAMETERS = {"epochs": 4, "beta": 0.3, "learning_rate": 6e-4}
 BOOTSTRAPS = 2000
 
 
@@ -59,6 +65,7 @@ class Study:
 
     rankings: int
     base: str
+    pool: str  # "own" samplings of the base, or the "demo" contestants
     samples: int
     noise: float
     parameters: dict[str, Any]
@@ -156,12 +163,7 @@ def wins(taste: Taste, ours: dict[str, list[str]], theirs: dict[str, list[str]])
 
     shares = [
         np.mean(
-            [
-                taste.win(prompt, text, other)
-                for i, text in enumerate(ours[prompt.text])
-                for j, other in enumerate(theirs[prompt.text])
-                if ours is not theirs or i < j
-            ]
+            [taste.win(prompt, text, other) for text in ours[prompt.text] for other in theirs[prompt.text]]
         )
         for prompt in prompts()
         if prompt.text in ours
@@ -183,24 +185,53 @@ def readable(texts: dict[str, list[str]]) -> float:
     return float(np.mean([is_readable(text) for several in texts.values() for text in several]))
 
 
-def simulate(study: Study, seed: int) -> list[Row]:
-    """One arena from its seeding to the verdict on the tuned contestant."""
-    from arena.demo_corpus import Taste
+def prepare(study: Study) -> Arena:
+    """The demo arena with its models built and all responses made, and the wanted contestants in it."""
+    from arena.services.contestants import create_contestant, retire_contestant
     from arena.services.demo import seed_demo
+    from arena.services.responses import plan_generation
 
-    taste = Taste(noise=study.noise)
     arena = seed_demo().arena
     work("demo_models")
+    if study.pool == "own":
+        base = arena.contestants.get(name=study.base)
+        for other in arena.contestants.exclude(pk=base.pk):
+            retire_contestant(contestant=other)
+        for number in range(2, SAMPLINGS + 1):
+            create_contestant(
+                arena=arena,
+                name=f"{base.name} {number}",
+                backend=base.backend,
+                checkpoint=base.checkpoint,
+                parameters={**base.parameters, "temperature": 1.0, "seed": number},
+            )
+        plan_generation(arena=arena)
     work("generate")
+    return arena
+
+
+def simulate(arena: Arena, study: Study, seed: int) -> list[Row]:
+    """One round: new voters, a data set of their votes alone, a training run, the verdict on its result."""
+    from arena.demo_corpus import Taste
+    from arena.models import Vote
+    from arena.services.contestants import retire_contestant
+    from arena.services.votes import rule_on_vote
+
+    taste = Taste(noise=study.noise)
     base = arena.contestants.get(name=study.base)
+    for cast in Vote.objects.filter(arena=arena).counted():
+        rule_on_vote(vote=cast, action="quarantined", reason="of an earlier round", by=None)
     began = time.monotonic()
     vote(arena, study, taste, random.Random(seed))
     print(f"  {study.rankings} rankings cast in {time.monotonic() - began:.1f} s", flush=True)
-    run = tune(arena, base, {**study.parameters, "seed": seed}, f"{study.base}, tuned")
-    before, after = answers(base, study.samples), answers(run.result, study.samples)
-    rows = verdict(f"seed {seed}", taste, before, after)
+    run = tune(arena, base, {**study.parameters, "seed": seed}, f"{base.name}, tuned {seed + 1}")
+    own, after = answers(base, 2 * study.samples), answers(run.result, study.samples)
+    retire_contestant(contestant=run.result)
+    before = {prompt: texts[: study.samples] for prompt, texts in own.items()}
+    again = {prompt: texts[study.samples :] for prompt, texts in own.items()}
+    rows = verdict(f"round {seed + 1}", taste, before, again, after)
     fresh = run.summary.get("fresh") or {}
-    rows.append(plain(f"seed {seed}: sequence KL", fresh.get("sequence_kl", float("nan")), "nats"))
+    rows.append(plain(f"round {seed + 1}: sequence KL", fresh.get("sequence_kl", float("nan")), "nats"))
     return rows
 
 
@@ -240,11 +271,12 @@ def show(rows: Sequence[Row]) -> None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="150 rankings, one seed")
-    parser.add_argument("--rankings", type=int, help="how many rankings are cast")
-    parser.add_argument("--seeds", type=int, help="how many arenas are played")
+    parser.add_argument("--quick", action="store_true", help="one round, fewer samples in the verdict")
+    parser.add_argument("--rankings", type=int, default=300, help="how many rankings are cast in a round")
+    parser.add_argument("--rounds", type=int, help="how many rounds are played")
     parser.add_argument("--base", default="Oak", help="the contestant that is trained")
-    parser.add_argument("--samples", type=int, default=8, help="responses per held-out prompt in the verdict")
+    parser.add_argument("--pool", choices=["own", "demo"], default="own", help="who is voted on")
+    parser.add_argument("--samples", type=int, help="responses per held-out prompt in the verdict")
     parser.add_argument("--noise", type=float, default=0.0, help="the voters' error, in points of the taste")
     parser.add_argument("--parameters", type=json.loads, default={}, help="of the training run, as JSON")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the rows there")
@@ -254,25 +286,21 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     given = arguments()
     study = Study(
-        rankings=given.rankings or (150 if given.quick else 300),
+        rankings=given.rankings,
         base=given.base,
-        samples=given.samples,
+        pool=given.pool,
+        samples=given.samples or (4 if given.quick else 8),
         noise=given.noise,
-        parameters=given.parameters,
+        parameters={**PARAMETERS, **given.parameters},
     )
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         set_up(Path(folder))
-        from django.core.management import call_command
         from django.db import connection
 
-        from arena.services import matchmaking, vote_log
-
-        for seed in range(given.seeds or (1 if given.quick else 3)):
-            call_command("flush", interactive=False, verbosity=0)
-            matchmaking.forget()
-            vote_log.forget()
-            rows += simulate(study, seed)
+        arena = prepare(study)
+        for seed in range(given.rounds or (1 if given.quick else 3)):
+            rows += simulate(arena, study, seed)
             show(rows[-5:])
         connection.close()
     if given.json:
