@@ -152,12 +152,15 @@ def test_an_arena_without_votes_gives_one_sentence_and_no_data_set(open_arena):
 def test_votes_that_cannot_be_exported_fail_the_job_with_a_sentence_and_leave_no_folder(open_arena):
     vote_without_text(open_arena)
     data_set = request_data_set(arena=open_arena)
+    others = data_set_folder(data_set).parent
+    others.mkdir(parents=True, exist_ok=True)
+    before = set(others.iterdir())
 
     export_data_set(data_set.job_id)
 
     job = Job.objects.get()
     assert (job.state, job.error) == ("failed", "No vote can be exported: 1 (no text).")
-    assert list(data_set_folder(data_set).parent.iterdir()) == []
+    assert set(others.iterdir()) == before
 
 
 def test_an_unknown_format_is_refused_by_name(voted_arena):
