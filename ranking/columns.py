@@ -1,6 +1,6 @@
 """Columns of names become integer codes, with whatever the caller holds: lists, NumPy, pandas or Arrow.
 
-pandas and pyarrow are recognised by their methods and never imported here.
+pandas and pyarrow are recognised by their methods; pyarrow is imported only for long columns of its own.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranking.errors import BadVotes
+
+# Columns of text at least this long are looked up among the values of so many slices of them, so long.
+MANY_ROWS, SAMPLES, SAMPLE = 1 << 17, 8, 1 << 11
 
 
 def codes_of(column: Iterable[Any]) -> tuple[NDArray[np.intp], list[Any]]:
@@ -75,12 +78,58 @@ def is_arrow_text(column: Any) -> bool:
 
 
 def _codes_of_arrow(column: Any) -> tuple[NDArray[np.intp], list[Any]]:
+    if hasattr(column, "chunks") and column.num_chunks == 1:
+        column = column.chunk(0)
+    if len(column) >= MANY_ROWS and str(column.type) in ("string", "large_string"):
+        found = _codes_of_sampled(column)
+        if found is not None:
+            return found
     encoded = column.dictionary_encode()
     if hasattr(encoded, "unify_dictionaries"):  # a chunked array may carry one dictionary per chunk
         encoded = encoded.unify_dictionaries().combine_chunks()
         if hasattr(encoded, "chunks"):
             encoded = encoded.chunk(0)
-    codes = encoded.indices
-    if codes.null_count:
-        codes = codes.fill_null(-1)
-    return codes.to_numpy(zero_copy_only=False).astype(np.intp), encoded.dictionary.to_pylist()
+    return _filled(encoded.indices), encoded.dictionary.to_pylist()
+
+
+def _codes_of_sampled(column: Any) -> tuple[NDArray[np.intp], list[Any]] | None:
+    """The same by looking each cell up among the values of a sample, faster than growing a dictionary.
+
+    None when the sample has missed a value.
+    """
+    import pyarrow as pa
+    from pyarrow import compute
+
+    starts = np.linspace(0, len(column) - SAMPLE, SAMPLES).astype(int).tolist()
+    seen = pa.chunked_array([compute.drop_null(column.slice(start, SAMPLE).unique()) for start in starts])
+    values = seen.unique()
+    indices = compute.index_in(column, value_set=values)
+    if indices.null_count != column.null_count:
+        return None
+    codes = _filled(indices)
+    order = _order_of_appearance(codes, len(values))
+    if (order == np.arange(len(order))).all():
+        return codes, values.to_pylist()
+    position = np.empty(len(values) + 1, dtype=np.intp)
+    position[order], position[-1] = np.arange(len(values)), -1
+    return position.take(codes, mode="wrap"), values.take(order).to_pylist()
+
+
+def _order_of_appearance(codes: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+    """(count,) the codes, each of which appears, by the row of their first appearance."""
+    first = np.full(count + 1, len(codes))  # the last is for missing values, code -1
+    for start in range(0, len(codes), SAMPLE):
+        part = codes[start : start + SAMPLE]
+        new = first[part] == len(codes)
+        if new.any():  # written backwards, so that the first row is the one that stays
+            rows = start + np.flatnonzero(new)[::-1]
+            first[codes[rows]] = rows
+        if first[:-1].max(initial=-1) < len(codes):
+            break
+    return np.argsort(first[:-1])
+
+
+def _filled(indices: Any) -> NDArray[np.intp]:
+    if indices.null_count:
+        indices = indices.fill_null(-1)
+    return np.asarray(indices.to_numpy(zero_copy_only=False), dtype=np.intp)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ranking.blocks import OrderBlock, chunks, take_rows
-from ranking.likelihood.stages import plackett_luce_stages, tied_choices
+from ranking.likelihood.stages import ChoiceSums, choice_sums, plackett_luce_stages
 from ranking.likelihood.strict import WIDEST
 from ranking.likelihood.terms import CHUNK, Floats, Layout, RowTerms
 
@@ -42,6 +42,9 @@ class OrderRows:
         plain = self.block.features is None and np.ptp(theta) < WIDEST if theta.size else False
         worth = np.exp(theta - theta.max(initial=-np.inf)) if plain else None
         tau = phi[self.layout.n : self.layout.n + len(self.layout.tie_sizes)]
+        roots: dict[int, Floats] = {}
+        if worth is not None and self.layout.tie_sizes and np.abs(tau).max() < WIDEST:
+            roots = {size: worth ** (1.0 / size) for size in (1, *self.layout.tie_sizes)}
         for part in chunks(len(self.block), CHUNK):
             items = self.block.items[:, part].astype(np.intp, copy=False)
             utility = theta[items]  # (K, r)
@@ -50,7 +53,8 @@ class OrderRows:
                 utility += np.tensordot(effects, features, axes=1)
             terms = _Choices(utility, self.layout.tie_sizes)
             if self.layout.tie_sizes:
-                terms.davidson_luce(self.block.sizes, tau)
+                found = {size: root[items] for size, root in roots.items()} if roots else None
+                terms.davidson_luce(self.block.sizes, tau, found)
             else:
                 terms.plackett_luce(self.block.sizes, None if worth is None else worth[items], theta.max())
             yield terms.finish(take_rows(self.block, part), items, features)
@@ -148,55 +152,75 @@ class _Choices:
             gain[self.width - sizes[-1] :] -= 1.0 / sizes[-1]
         return gain
 
-    def davidson_luce(self, sizes: tuple[int, ...], tau: Floats) -> None:
-        """Add the choices of a vote in which each tied group was chosen as one."""
+    def davidson_luce(self, sizes: tuple[int, ...], tau: Floats, roots: dict[int, Floats] | None) -> None:
+        """Add the choices of a vote in which each tied group was chosen as one.
+
+        `roots` holds exp(utility / size) (K, r) for single choices and each size of tie, where known already.
+        """
         start = 0
         for size in sizes:
             if self.width - start > 1:
-                self._choose_together(start, size, tau)
+                sums = choice_sums(start, self.width, self.tie_sizes)
+                chosen = sums.subsets.index(tuple(range(start, start + size)))
+                if roots is None:
+                    p = self._chances_of_logits(sums.subsets, tau, chosen)
+                else:
+                    p = self._chances_of_products(sums.subsets, tau, roots, chosen)
+                self._choose_together(start, size, sums, p)
             start += size
 
-    def _choose_together(self, start: int, size: int, tau: Floats) -> None:
-        subsets = tied_choices(start, self.width, self.tie_sizes)
+    def _chances_of_logits(self, subsets: tuple[tuple[int, ...], ...], tau: Floats, chosen: int) -> Floats:
+        """(S, r) probability of every subset; that of the chosen one goes into the log-likelihood."""
         logits = np.empty((len(subsets), self.r))
         for s, subset in enumerate(subsets):
             logits[s] = _sum(self.utility, subset) / len(subset)
             if len(subset) > 1:
                 logits[s] += tau[self.tie_sizes.index(len(subset))]
         top = logits.max(axis=0)
-        chosen = subsets.index(tuple(range(start, start + size)))
         self.log_likelihood += logits[chosen] - top
         p = np.exp(logits - top, out=logits)
         total = p.sum(axis=0)
         self.log_likelihood -= np.log(total)
         p /= total
-        rest = range(start, self.width)
-        mean = np.zeros((self.width, self.r))
-        by_size = np.zeros((len(self.tie_sizes), self.r))
-        for s, subset in enumerate(subsets):
-            share = p[s] / len(subset)
-            for place, c in enumerate(subset):
-                mean[c] += share
-                for d in subset[place + 1 :]:
-                    self.coupling[c, d] += share / len(subset)
-            if len(subset) > 1:
-                tie = self.tie_sizes.index(len(subset))
-                by_size[tie] += p[s]
-                self.tie_cross[list(subset), tie] += share
-        self.score -= mean
-        self.score[start : start + size] += 1.0 / size
-        for c in rest:
-            for d in range(c + 1, self.width):
-                self.coupling[c, d] -= mean[c] * mean[d]
-        self._add_ties(mean, by_size, size)
+        return np.asarray(p)
 
-    def _add_ties(self, mean: Floats, by_size: Floats, size: int) -> None:
-        self.tie_cross -= mean[:, np.newaxis] * by_size[np.newaxis]
+    def _chances_of_products(
+        self, subsets: tuple[tuple[int, ...], ...], tau: Floats, roots: dict[int, Floats], chosen: int
+    ) -> Floats:
+        """The same where no vote needs an exponential of its own."""
+        p = np.empty((len(subsets), self.r))
+        for s, subset in enumerate(subsets):
+            root = roots[len(subset)]
+            if len(subset) == 1:
+                p[s] = root[subset[0]]
+                continue
+            np.multiply(root[subset[0]], np.exp(tau[self.tie_sizes.index(len(subset))]), out=p[s])
+            for c in subset[1:]:
+                p[s] *= root[c]
+        p *= 1.0 / p.sum(axis=0)
+        self.log_likelihood += np.log(p[chosen])
+        return p
+
+    def _choose_together(self, start: int, size: int, sums: ChoiceSums, p: Floats) -> None:
+        rest, ties = self.width - start, len(self.tie_sizes)
+        summed = sums.matrix @ p
+        mean, by_size = summed[:rest], summed[rest : rest + ties]
+        self.score[start:] -= mean
+        self.score[start : start + size] += 1.0 / size
+        row = rest + ties
+        for c in range(rest):
+            for d in range(c + 1, rest):
+                self.coupling[start + c, start + d] += summed[row] - mean[c] * mean[d]
+                row += 1
+        if not ties:
+            return
+        self.tie_cross[start:] += summed[row:].reshape(rest, ties, self.r)
+        self.tie_cross[start:] -= mean[:, np.newaxis] * by_size[np.newaxis]
         self.tie_score -= by_size
         if size > 1:
             self.tie_score[self.tie_sizes.index(size)] += 1.0
         self.tie_information -= by_size[:, np.newaxis] * by_size[np.newaxis]
-        for tie in range(len(self.tie_sizes)):
+        for tie in range(ties):
             self.tie_information[tie, tie] += by_size[tie]
 
     def finish(self, rows: np.ndarray | slice, items: np.ndarray, features: Floats | None) -> RowTerms:

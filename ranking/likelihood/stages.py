@@ -7,9 +7,13 @@ which they could have been written down. That mean needs only the 2^t subsets th
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
 from math import comb
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ranking.errors import BadVotes
 
@@ -50,3 +54,28 @@ def tied_choices(start: int, width: int, tie_sizes: tuple[int, ...]) -> tuple[tu
             "use plackett-luce, which shares the win."
         )
     return tuple(subset for size in allowed for subset in combinations(rest, size))
+
+
+@dataclass(frozen=True)
+class ChoiceSums:
+    """What a choice among columns start .. width-1 needs of its S subsets' probabilities p: matrix @ p.
+
+    The rows are: per column the mean share 1 / size of the chosen set it is in, per size of tie its
+    probability, per pair of columns the mean product of their shares, per column and size of tie the mean
+    share within such ties.
+    """
+
+    subsets: tuple[tuple[int, ...], ...]
+    matrix: NDArray[np.float64]
+
+
+@lru_cache(maxsize=4096)
+def choice_sums(start: int, width: int, tie_sizes: tuple[int, ...]) -> ChoiceSums:
+    """The subsets that can be chosen from columns start .. width-1, and the sums over them."""
+    subsets = tied_choices(start, width, tie_sizes)
+    size = np.array([len(subset) for subset in subsets])
+    share = np.array([[column in subset for subset in subsets] for column in range(start, width)]) / size
+    tied = np.array([size == tie for tie in tie_sizes], dtype=np.float64).reshape(-1, len(subsets))
+    c, d = np.triu_indices(width - start, 1)
+    within = (share[:, np.newaxis] * tied).reshape(-1, len(subsets))
+    return ChoiceSums(subsets, np.concatenate([share, tied, share[c] * share[d], within]))

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from ranking import BadVotes, Votes, fit
+from ranking.columns import codes_of
 
 AB = ["A", "B"]
 PAIRS = {"models_a": ["A", "B", "C"], "models_b": ["B", "C", "A"], "winners": ["model_a", "tie", "model_b"]}
@@ -84,6 +85,47 @@ def test_lists_arrays_pandas_and_arrow_mean_the_same():
         found = fit(Votes.from_pairs(*[make(column) for column in columns]))
         assert found.models == ("A", "B", "C"), name
         assert found.strengths == pytest.approx(expected), name
+
+
+@pytest.mark.parametrize("width", [3, 4, 6, 7])
+def test_whole_ranks_are_sorted_as_numbers_with_fractions_are(width):
+    rng = np.random.default_rng(width)
+    groups = rng.permuted(np.tile(np.arange(9), (500, 1)), axis=1)[:, :width]
+    score = rng.integers(0, width, groups.shape)
+    ranks = 1 + (score[:, None, :] < score[:, :, None]).sum(axis=2)  # ties leave gaps: 1, 1, 3
+    names = [f"m{i}" for i in range(9)]
+
+    whole = Votes.from_rankings(names, groups, ranks).blocks
+    sorted_ = Votes.from_rankings(names, groups, ranks.astype(float)).blocks
+
+    assert len(whole) == len(sorted_) > 1
+    for ours, theirs in zip(whole, sorted_, strict=True):
+        assert ours.sizes == theirs.sizes
+        np.testing.assert_array_equal(ours.items, theirs.items)
+        np.testing.assert_array_equal(ours.rows, theirs.rows)
+
+
+@pytest.mark.parametrize("wrong", [(135_999, 3), (135_999, -1), (135_999, 40)])
+def test_a_bad_id_in_a_later_chunk_is_named_by_its_row(wrong):
+    row, model = wrong
+    first, second = np.zeros(140_000, dtype=int), np.full(140_000, 3)
+    first[row] = model
+
+    with pytest.raises(BadVotes, match=f"Vote {row} "):
+        Votes.from_pairs(first, second, np.zeros(140_000, dtype=np.int8), models=["a", "b", "c", "d"])
+
+
+@pytest.mark.parametrize("late", ["m 3", "seen once", None])
+def test_a_long_column_of_text_has_the_codes_of_a_list(late):
+    rng = np.random.default_rng(0)
+    words = [f"m {i}" for i in np.minimum(rng.geometric(0.1, 140_000), 40)]
+    words[137_001] = late  # between the slices in which the values are looked for
+
+    for column in (pd.Series(words, dtype="str"), pa.array(words), pa.chunked_array([words[:9], words[9:]])):
+        codes, values = codes_of(column)
+
+        assert values == [word for word in dict.fromkeys(words) if word is not None]
+        assert [None if code < 0 else values[code] for code in codes.tolist()] == words
 
 
 def test_missing_names_in_arrow_and_pandas_are_refused():
