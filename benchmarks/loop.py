@@ -235,8 +235,15 @@ def simulate(arena: Arena, study: Study, seed: int) -> list[Row]:
     return rows
 
 
-def verdict(label: str, taste: Taste, before: dict[str, list[str]], after: dict[str, list[str]]) -> list[Row]:
-    own, won = wins(taste, before, before), wins(taste, after, before)
+def verdict(
+    label: str,
+    taste: Taste,
+    before: dict[str, list[str]],
+    again: dict[str, list[str]],
+    after: dict[str, list[str]],
+) -> list[Row]:
+    """How often the tuned contestant's answers win against `before`, and how often the parent's own do."""
+    own, won = wins(taste, again, before), wins(taste, after, before)
     low, high = interval(won)
     rate = float(won.mean())
     return [
