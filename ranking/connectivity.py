@@ -115,6 +115,9 @@ def connectivity_of_votes(votes: Votes) -> Connectivity:
     beaten = np.zeros((n, n), dtype=bool)
     kept = _kept(votes)
     for block in votes.blocks:
+        if kept is None and isinstance(block, PairBlock) and block.tally is not None:
+            beaten |= _beaten_by_tally(block.tally)
+            continue
         size = 1 << 14
         for part in chunks(len(block), size):
             _mark(beaten, block, part, kept)
@@ -123,6 +126,12 @@ def connectivity_of_votes(votes: Votes) -> Connectivity:
                 if found.has_finite_maximum:
                     return found
     return _connectivity(beaten)
+
+
+def _beaten_by_tally(tally: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(n, n) from counts by outcome, first and second."""
+    tied = tally[TIE] + tally[TIE].T
+    return np.asarray((tally[FIRST] + tally[SECOND].T + tied) > 0)
 
 
 def _kept(votes: Votes) -> NDArray[np.bool_] | None:

@@ -26,6 +26,9 @@ from ranking.votes import Votes
 
 ROUNDS = 100
 LEAST_SPREAD = 0.01
+# What is believed of the offsets' spread before the votes: as if one contestant had been seen this far off
+# in one task (52 points). Without it few votes, which show no differences, would seem to rule them out.
+OFFSETS_BEFORE, UNIT = 1.0, 0.3
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,16 @@ class ContextFit:
     offsets: Floats  # (contexts, n), shrunk
     offset_errors: Floats  # (contexts, n)
     spread: float  # the standard deviation of the offsets, natural log scale
+    own_variances: Floats  # (contexts, n) of the offsets where the global strengths are known
+    follows: Floats  # (contexts, n, n) how far the offsets give way when the global strengths move
+
+    def difference(self, one: Hashable, other: Hashable) -> tuple[Floats, Floats]:
+        """(n,) how much stronger everybody is in `one` context than in the `other`, with standard errors."""
+        g, h = self.contexts.index(one), self.contexts.index(other)
+        shared = self.follows[g] - self.follows[h]
+        variance = self.own_variances[g] + self.own_variances[h]
+        variance = variance + np.einsum("ij,jk,ik->i", shared, self.fit.covariance, shared)
+        return self.offsets[g] - self.offsets[h], np.sqrt(np.maximum(variance, 0.0))
 
     def strengths(self, context: Hashable) -> Floats:
         """(n,) of one context, mean zero."""
@@ -51,6 +64,8 @@ class _State:
     spread: float
     covariance: Floats  # (n, n) of theta
     variances: Floats  # (contexts, n) of delta
+    own: Floats  # (contexts, n) of delta, given theta
+    follows: Floats  # (contexts, n, n) of delta on theta
     value: float = -np.inf
     iterations: int = 0
     converged: bool = False
@@ -78,9 +93,11 @@ def fit_contexts(
     state = _State(
         solution.phi.copy(),
         np.zeros((len(names), n)),
-        spread or 0.3,
+        spread or UNIT,
         np.zeros((n, n)),
         np.zeros((len(names), n)),
+        np.zeros((len(names), n)),
+        np.zeros((len(names), n, n)),
     )
     for _ in range(ROUNDS):
         moved = _newton(parts, problem.prior, state)
@@ -104,7 +121,9 @@ def fit_contexts(
         warnings=tuple(problem.connectivity.warnings(votes.models)),
         level=level,
     )
-    return ContextFit(fit, tuple(names), state.delta, np.sqrt(state.variances), state.spread)
+    return ContextFit(
+        fit, tuple(names), state.delta, np.sqrt(state.variances), state.spread, state.own, state.follows
+    )
 
 
 def _newton(parts: list[PairTable | RowSums], prior: Prior | None, state: _State) -> float:
@@ -135,6 +154,7 @@ def _newton(parts: list[PairTable | RowSums], prior: Prior | None, state: _State
         longest = max(longest, float(np.abs(move).max(initial=0.0)))
         state.delta[g] += move
         through = inverse @ own
+        state.own[g], state.follows[g] = np.diag(inverse), -through
         state.variances[g] = np.diag(inverse + through @ state.covariance @ through.T)
     state.iterations += 1
     return longest
@@ -143,10 +163,9 @@ def _newton(parts: list[PairTable | RowSums], prior: Prior | None, state: _State
 def _spread(state: _State) -> float:
     """MacKay's fixed point for the standard deviation of the offsets, as for the prior of strengths."""
     determined = float((1.0 - state.variances / state.spread**2).sum())
-    total = float((state.delta**2).sum())
-    if determined <= 1e-6:
-        return max(state.spread / 2.0, LEAST_SPREAD)
-    return float(np.clip(np.sqrt(total / determined), LEAST_SPREAD, 5.0))
+    seen = float((state.delta**2).sum()) + OFFSETS_BEFORE * UNIT**2
+    new = np.sqrt(seen / (max(determined, 0.0) + OFFSETS_BEFORE))
+    return float(np.clip(new, LEAST_SPREAD, 5.0))
 
 
 def fit_composite(criteria: Mapping[str, Votes], weights: Mapping[str, float], *, level: float = 0.95) -> Fit:

@@ -31,7 +31,8 @@ def relative(values: Floats) -> Floats:
 class Effect:
     """What a covariate is worth in rating points: at a typical difference, and when it is twice as large.
 
-    `twice` means something only for covariates that went through `relative`; it is None for others.
+    `twice` and its interval mean something only for covariates that went through `relative`; they are None
+    for others. `unit` is the effect of one unit of the covariate as it was given.
     """
 
     name: str
@@ -39,6 +40,9 @@ class Effect:
     lower: float
     upper: float
     twice: float | None
+    twice_lower: float | None
+    twice_upper: float | None
+    unit: float
 
 
 def effects(fit: Fit, scale: Scale = ELO, relative_names: frozenset[str] = frozenset()) -> list[Effect]:
@@ -47,6 +51,11 @@ def effects(fit: Fit, scale: Scale = ELO, relative_names: frozenset[str] = froze
     found = []
     for name, estimate in fit.effects.items():
         points, error = scale.per_unit * estimate.value, scale.per_unit * estimate.se
-        twice = points / estimate.scale * TWICE if name in relative_names else None
-        found.append(Effect(name, points, points - reach * error, points + reach * error, twice))
+        lower, upper = points - reach * error, points + reach * error
+        per_twice = TWICE / estimate.scale if name in relative_names else None
+        twice, twice_lower, twice_upper = (
+            None if per_twice is None else per_twice * value for value in (points, lower, upper)
+        )
+        unit = points / estimate.scale
+        found.append(Effect(name, points, lower, upper, twice, twice_lower, twice_upper, unit))
     return found

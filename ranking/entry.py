@@ -18,6 +18,7 @@ from ranking.blocks import (
     blocks_of_rankings,
     chunks,
     pairs_of_rankings,
+    typical,
 )
 from ranking.columns import codes_of
 from ranking.errors import BadVotes
@@ -36,10 +37,33 @@ def finite(values: ArrayLike, total: int, what: str) -> Floats:
     numbers = np.asarray(values, dtype=np.float64)
     if numbers.shape != (total,):
         raise BadVotes(f"There are {total} votes but {len(numbers)} values of {what}.")
-    if not np.isfinite(numbers).all():
+    with np.errstate(over="ignore", invalid="ignore"):
+        sound = np.isfinite(numbers.sum())  # a sum is finite only where all its terms are: one quick pass
+    if not sound and not np.isfinite(numbers).all():
         row = int(np.flatnonzero(~np.isfinite(numbers))[0])
         raise BadVotes(f"has no number as its {what}.", vote=row)
     return numbers
+
+
+def standardised_columns(
+    covariates: Mapping[str, ArrayLike], rows: Ids | None, total: int
+) -> tuple[Floats, Floats]:
+    """Columns of a minus b as (F, m), divided by their root mean square (F,), which comes second.
+
+    The same as `blocks.standardise` of a stack of them, with half the passes over the memory. `rows` are
+    those kept, None for all. Raises BadVotes.
+    """
+    m = total if rows is None else len(rows)
+    values, scale = np.empty((len(covariates), m)), np.ones(len(covariates))
+    for place, (name, given) in enumerate(covariates.items()):
+        column = finite(given, total, name)
+        if rows is not None:
+            column = column[rows]
+        size = float(np.sqrt(column @ column / max(m, 1)))
+        if m:
+            scale[place] = typical(size, name)
+        np.multiply(column, 1.0 / scale[place], out=values[place])
+    return values, scale
 
 
 def not_negative(values: ArrayLike, total: int, what: str) -> Floats:

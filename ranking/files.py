@@ -1,13 +1,9 @@
-"""Votes from files: JSONL, CSV and Parquet, pairs or rankings, with the line that is at fault when one is.
-
-pyarrow is imported only for Parquet.
-"""
+"""Votes from files, pairs or rankings, with the line that is at fault when one is."""
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,10 +14,11 @@ from ranking.columns import is_missing
 from ranking.covariates import relative
 from ranking.errors import BadVotes
 from ranking.outcomes import ALL_BAD, FIRST, SECOND, TIE, WINNER_WORDS
+from ranking.records import records
 from ranking.votes import Votes
 
-# What other releases call the same columns; LMArena's say judge and question_id.
-VOTER_COLUMNS = ("voter", "judge")
+# What other releases call the same columns; LMArena's say judge and question_id, later evaluation_session_id.
+VOTER_COLUMNS = ("voter", "judge", "evaluation_session_id")
 PROMPT_COLUMNS = ("prompt", "prompt_id", "question_id")
 STYLE_PREFIX = "style_"
 LMARENA_STYLE = {
@@ -66,7 +63,7 @@ def read_votes(path: Path, *, style: str = "columns", all_bad: str = "omit") -> 
     headers, lists and bold of both answers), "none" neither.
     """
     columns = _Columns()
-    for line, record in _records(path):
+    for line, record in records(path, _is_wanted):
         try:
             _add(columns, line, record, style)
         except BadVotes as error:
@@ -79,69 +76,6 @@ def read_votes(path: Path, *, style: str = "columns", all_bad: str = "omit") -> 
         if error.vote is None:
             raise
         raise BadVotes(f"Line {columns.lines[error.vote]} {error.fault}") from None
-
-
-def _records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """(line from 1, record) of each vote. For Parquet the line is the row."""
-    reader = {".jsonl": _json_lines, ".ndjson": _json_lines, ".json": _json_lines, ".csv": _csv_rows,
-              ".parquet": _parquet_rows}.get(path.suffix.lower())  # fmt: skip
-    if reader is None:
-        raise BadVotes(f"{path.name} is not a .jsonl, .csv or .parquet file.")
-    try:
-        yield from reader(path)
-    except FileNotFoundError:
-        raise BadVotes(f"There is no file {path}.") from None
-    except UnicodeDecodeError:
-        raise BadVotes(f"{path.name} is not UTF-8 text.") from None
-    except OSError as error:
-        raise BadVotes(f"{path.name} cannot be read: {error.strerror or error}.") from None
-
-
-def _json_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    with path.open(encoding="utf-8-sig") as stream:
-        for line, text in enumerate(stream, start=1):
-            if not text.strip():
-                continue
-            try:
-                record = json.loads(text)
-            except ValueError:
-                raise BadVotes(f"Line {line} is not JSON.") from None
-            if not isinstance(record, dict):
-                raise BadVotes(f"Line {line} is not a JSON object.")
-            yield line, record
-
-
-def _csv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    csv.field_size_limit(1 << 26)  # dumps carry whole conversations in a cell
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.reader(stream)
-        header = next(reader, [])
-        line = reader.line_num + 1
-        try:
-            for cells in reader:
-                if cells and len(cells) != len(header):
-                    raise BadVotes(f"Line {line} has {len(cells)} cells; the header has {len(header)}.")
-                if cells:
-                    yield line, dict(zip(header, cells, strict=True))
-                line = reader.line_num + 1
-        except csv.Error as error:
-            raise BadVotes(f"Line {line} is not CSV: {error}.") from None
-
-
-def _parquet_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        file = parquet.ParquetFile(path)
-        wanted = [name for name in file.schema_arrow.names if _is_wanted(name)]
-        line = 1
-        for batch in file.iter_batches(columns=wanted):
-            for record in batch.to_pylist():
-                yield line, record
-                line += 1
-    except pa.ArrowInvalid as error:
-        raise BadVotes(f"{path.name} is not Parquet: {error}.") from None
 
 
 def _is_wanted(name: str) -> bool:
@@ -161,6 +95,8 @@ def _add(columns: _Columns, line: int, record: Mapping[str, Any], style: str) ->
 
 
 def _order(record: Mapping[str, Any]) -> tuple[list[str], list[int | None]]:
+    if "responses" in record and "models" not in record:
+        record = _kwise_row(record)
     if "models" in record:
         group, ranks = _list_cell(record["models"], "models"), _list_cell(record.get("ranks"), "ranks")
         if len(group) != len(ranks):
@@ -180,6 +116,18 @@ def _order(record: Mapping[str, Any]) -> tuple[list[str], list[int | None]]:
     if pair[0] == pair[1]:
         raise BadVotes("compares a model with itself.")
     return pair, RANKS_OF_WINNER[code]
+
+
+def _kwise_row(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row of our own data sets: responses with their contestants; no ranks where all are bad."""
+    responses = _list_cell(record["responses"], "responses")
+    if not all(isinstance(one, dict) for one in responses):
+        raise BadVotes("has responses that are not objects with a contestant.")
+    ranks = record.get("ranks")
+    return {
+        "models": [one.get("contestant") for one in responses],
+        "ranks": [None] * len(responses) if ranks is None else ranks,
+    }
 
 
 def _list_cell(cell: Any, what: str) -> list[Any]:

@@ -26,6 +26,7 @@ from ranking.online import ONLINE_MODELS, fit_online
 from ranking.prior import Ghost, Normal
 from ranking.problem import BATCH_MODELS, FEW_VOTES, Problem, solved
 from ranking.result import Estimate, Fit
+from ranking.spread import estimate_spread
 from ranking.votes import Votes
 
 COVARIANCES = ("sandwich", "model")
@@ -64,11 +65,12 @@ def fit(
     if model is not None and model not in MODELS:
         raise BadVotes(f"There is no model {model!r}; it can be {', '.join(MODELS)}.")
     problem, solution = solved(votes, model, prior, prior_sd)
+    unsure = np.zeros(len(solution.phi))
     if prior == "estimated":
-        problem, solution = _estimate_spread(problem, solution)
+        problem, solution, unsure = estimate_spread(problem, solution)
     clusters = clusters_of(votes, cluster)
     per_model = _votes_per_model(problem)
-    full = _covariance(problem, solution, clusters, per_model, covariance)
+    full = _covariance(problem, solution, clusters, per_model, covariance) + np.outer(unsure, unsure)
     return _result(problem, solution, full, clusters, per_model, covariance, level)
 
 
@@ -100,7 +102,10 @@ def _covariance(
         flagged |= problem.connectivity.one_sided()
     if flagged.any():
         before = before + problem.likelihood.one_sided(phi, flagged)
-    independent = centred(inverse @ (problem.likelihood.meat(phi) + before) @ inverse, n)
+    squares = solution.terms.squares
+    if squares is None:
+        squares = problem.likelihood.meat(phi)
+    independent = centred(inverse @ (squares + before) @ inverse, n)
     if clusters is None:
         return independent
     rows = problem.likelihood
@@ -191,26 +196,3 @@ def _warnings(problem: Problem, solution: Solution, clusters: Clusters | None) -
     if not solution.converged:
         said.append("The fit did not converge; do not rely on these ratings.")
     return said
-
-
-def _estimate_spread(problem: Problem, solution: Solution) -> tuple[Problem, Solution]:
-    """The spread of strengths that the votes make most likely (empirical Bayes, Laplace approximation).
-
-    MacKay's (1992) fixed point: sd^2 = sum of squared strengths over the number of directions the votes
-    determine, n - 1 - trace(V) / sd^2.
-    """
-    n = problem.layout.n
-    for _ in range(50):
-        if not isinstance(problem.prior, Normal) or n < 2:
-            break
-        sd = problem.prior.sd
-        posterior = bread(solution.terms.information, n)[:n, :n]
-        determined = n - 1 - float(np.trace(posterior)) / sd**2
-        spread = float(solution.phi[:n] @ solution.phi[:n])
-        new = np.sqrt(spread / determined) if determined > 1e-9 and spread > 1e-9 else sd
-        new = float(np.clip(new, 0.05, 5.0))
-        problem = replace(problem, prior=Normal(new))
-        solution = problem.solve(solution.phi)
-        if abs(new - sd) < 1e-4 * sd:
-            break
-    return problem, solution

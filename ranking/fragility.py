@@ -9,7 +9,7 @@ without them checks the claim (Broderick, Giordano and Meager 2020; on arenas Hu
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,9 +43,12 @@ class Flip:
 
 
 def fragility(
-    votes: Votes, *, model: str | None = None, prior: str = "auto", top_only: bool = False
+    votes: Votes, *, model: str | None = None, prior: str = "auto", pairs: int | None = None
 ) -> list[Flip]:
-    """The flip of rank 1 first, by the model that needs the fewest votes, then of each adjacent pair."""
+    """The flip of rank 1 first, by the model that needs the fewest votes, then of each adjacent pair below.
+
+    `pairs` limits the adjacent pairs to the uppermost; with 0 only the flip of rank 1 is looked for.
+    """
     work = aggregated(votes)
     problem, solution = solved(work, model, prior)
     n = problem.layout.n
@@ -57,9 +60,7 @@ def fragility(
     search = _Search(problem, sums, solution.phi, inverse, merged=work is not votes)
     rival = min(order[1:], key=lambda j: search.estimate(order[0], j))
     flips = [search.flip(order[0], rival)]
-    if not top_only:
-        flips += [search.flip(i, j) for i, j in pairwise(order[1:])]
-    return flips
+    return flips + [search.flip(i, j) for i, j in islice(pairwise(order[1:]), pairs)]
 
 
 def _rows_of(problem: Problem) -> RowSums:

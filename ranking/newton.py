@@ -41,7 +41,7 @@ def maximise(
     phi = start.copy()
     terms = evaluate(phi)
     for iteration in range(1, most_iterations + 1):
-        step = _step(terms, pinned)
+        step = newton_step(terms, pinned)
         longest = float(np.abs(step).max(initial=0.0))
         if longest < tolerance:
             return Solution(phi + step, terms, iteration, converged=bool(np.isfinite(longest)))
@@ -66,7 +66,7 @@ def _climb(
     return None
 
 
-def _step(terms: Terms, pinned: int) -> Floats:
+def newton_step(terms: Terms, pinned: int) -> Floats:
     """The Newton step, damped where the information is not positive definite."""
     if terms.gradient.size == 0:
         return terms.gradient

@@ -48,7 +48,7 @@ class Normal:
 
     def terms(self, theta: Floats) -> Terms:
         """Log density up to its constant, gradient and information."""
-        deviation = theta - theta.mean()
+        deviation = theta - theta.mean() if len(theta) else theta
         precision = self.sd**-2
         value = -0.5 * precision * float(deviation @ deviation)
         return Terms(value, -precision * deviation, self.information(theta))
@@ -56,7 +56,7 @@ class Normal:
     def information(self, theta: Floats) -> Floats:
         """(n, n), blind to a constant added to all."""
         n = len(theta)
-        return (np.eye(n) - 1.0 / n) / self.sd**2
+        return (np.eye(n) - 1.0 / max(n, 1)) / self.sd**2
 
 
 Prior = Ghost | Normal

@@ -11,10 +11,10 @@ from ranking.blocks import PairBlock
 from ranking.connectivity import Connectivity, connectivity_of_table, connectivity_of_votes
 from ranking.covariance import bread
 from ranking.errors import BadVotes
-from ranking.likelihood.gather import RowSums, row_sums
+from ranking.likelihood.gather import MANY_ROWS, RowSums, row_sums
 from ranking.likelihood.pair_table import PairTable, count_pairs, pairs_within
 from ranking.likelihood.terms import Floats, Layout, Terms
-from ranking.newton import Solution, maximise, pin
+from ranking.newton import Solution, maximise, newton_step, pin
 from ranking.outcomes import FIRST, SECOND
 from ranking.prior import Ghost, Normal, Prior, check_prior
 from ranking.votes import Votes
@@ -26,9 +26,10 @@ FEW_VOTES = 10
 TIE_SPREAD = 3.0
 # Parameters this far out (e^12 is 5,200 Elo points) mean that the maximum is at infinity.
 RUNAWAY = 12.0
-# More votes than this and Newton starts from a fit to their pairs, or to a sample of them.
-MANY_ROWS = 100_000
-FIRST_SAMPLE, SAMPLE_SHARE = 4_000, 20
+# With many rows Newton starts from a fit to their pairs, and to a sample of them.
+LEAST_SAMPLE, SAMPLE_SHARE = 4_000, 16
+# A first step longer than this is no correction of a start, and Newton looks for itself.
+SHORT_STEP = 0.5
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Problem:
         gradient[ties] -= phi[ties] / TIE_SPREAD**2
         information[:n, :n] += before.information
         information[ties, ties] += 1.0 / TIE_SPREAD**2
-        return Terms(terms.log_likelihood + self.log_prior(phi), gradient, information)
+        return Terms(terms.log_likelihood + self.log_prior(phi), gradient, information, terms.squares)
 
     @property
     def _ties(self) -> NDArray[np.intp]:
@@ -94,8 +95,8 @@ class Problem:
         """Newton from `start`, or from zero, or from a sample of the votes when there are many."""
         if start is None:
             start = self._start()
-        # A pass over many votes is what costs; the error left is of the order of the square of this.
-        tolerance = 5e-4 if self._many_rows else 1e-5
+        # A pass over many votes is what costs. The step is taken; what is left is a fraction of its square.
+        tolerance = 1e-3 if self._many_rows else 1e-5
         solution = maximise(self.objective, start, pinned=self.pinned, tolerance=tolerance)
         phi = solution.phi.copy()
         phi[: self.layout.n] -= phi[: self.layout.n].mean() if self.layout.n else 0.0
@@ -115,28 +116,41 @@ class Problem:
             start[: self.layout.n] = self.likelihood.rough_strengths()
             return start
         n = self.layout.n
-        start[:n] = self._from_pairs(self.likelihood)
+        pairs = self._from_pairs(self.likelihood)
+        start[:n] = pairs.phi
         if not self.layout.extras:
             return start
         # What tie strengths and effects change is seen in a sample: noise that the pairs of the sample and
         # its fit have in common cancels. Ghosts keep it finite where somebody happens to be undefeated.
-        total = sum(map(len, self.votes.blocks))
-        likelihood = self.likelihood.sample(max(FIRST_SAMPLE, total // SAMPLE_SHARE))
+        likelihood = self.likelihood.sample(max(LEAST_SAMPLE, self.likelihood.rows // SAMPLE_SHARE))
         sample = replace(self, likelihood=likelihood, prior=Ghost(), firth=False)
-        alone = np.concatenate([self._from_pairs(likelihood), np.zeros(self.layout.extras)])
-        found = maximise(sample.objective, alone, pinned=0, tolerance=1e-2).phi
-        return np.asarray(start + found - alone)
+        alone = np.concatenate([self._from_pairs(likelihood).phi, np.zeros(self.layout.extras)])
+        found = maximise(sample.objective, alone, pinned=0, tolerance=1e-2)
+        start += found.phi - alone
+        if self.likelihood.direct and self.likelihood.weights is None:
+            start += self._correction(start, pairs, found.terms.information / likelihood.rows)
+        return start
 
-    def _from_pairs(self, likelihood: RowSums) -> Floats:
-        """(n,) strengths from the pairs that the votes order; ghosts keep them finite."""
+    def _correction(self, start: Floats, pairs: Solution, curvature: Floats) -> Floats:
+        """One step for the price of a gradient: all pairs know the curvature of strengths, and a sample
+        knows that of effects, here per vote. Zero where it is too long to be a correction."""
+        if isinstance(self.likelihood, PairTable):
+            return np.zeros_like(start)
+        information = curvature * self.likelihood.rows
+        n = self.layout.n
+        information[:n, :n] = pairs.terms.information
+        step = newton_step(Terms(0.0, self.likelihood.gradient(start), information), pinned=0)
+        return step if np.abs(step).max() < SHORT_STEP else np.zeros_like(start)
+
+    def _from_pairs(self, likelihood: RowSums) -> Solution:
+        """Strengths from the pairs that the votes order; ghosts keep them finite."""
         table = pairs_within([part.block for part in likelihood.parts], self.layout.n)
         pairs = replace(self, likelihood=table, prior=Ghost(), firth=False)
-        return maximise(pairs.objective, table.rough_strengths(), pinned=0, tolerance=1e-3).phi
+        return maximise(pairs.objective, table.rough_strengths(), pinned=0, tolerance=1e-3)
 
     @property
     def _many_rows(self) -> bool:
-        rows = sum(map(len, self.votes.blocks))
-        return not isinstance(self.likelihood, PairTable) and rows >= MANY_ROWS
+        return not isinstance(self.likelihood, PairTable) and self.likelihood.rows >= MANY_ROWS
 
 
 def _firth(table: PairTable | RowSums, terms: Terms, phi: Floats) -> Terms:

@@ -16,7 +16,7 @@ from ranking.rank_ranges import rank_ranges
 Floats = NDArray[np.float64]
 
 # Changes when the same votes would give other numbers; a stored board says which it was made with.
-METHOD_VERSION = "1"
+METHOD_VERSION = "2"
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,17 @@ class Estimate:
     value: float
     se: float
     scale: float = 1.0
+
+
+def order_probabilities(strengths: Floats, covariance: Floats) -> Floats:
+    """(n, n) P(the row is stronger than the column), from strengths (n,) and their covariance (n, n)."""
+    n = len(strengths)
+    gaps = strengths[:, np.newaxis] - strengths
+    variances = np.diag(covariance.reshape(n, n))
+    spread = np.maximum(variances[:, np.newaxis] + variances - 2.0 * covariance.reshape(n, n), 0.0)
+    z = np.where(gaps > 0.0, np.inf, -np.inf)  # a difference without error decides itself
+    np.divide(gaps, np.sqrt(spread), out=z, where=spread > 0.0)
+    return np.asarray(np.where(gaps == 0.0, 0.5, ndtr(z)))
 
 
 @dataclass(frozen=True)
@@ -103,12 +114,8 @@ class Fit:
 
         This is not the probability that a wins a vote; see `win_probability`.
         """
-        i, j = self.index(a), self.index(b)
-        gap = self.strengths[i] - self.strengths[j]
-        variance = self.covariance[i, i] + self.covariance[j, j] - 2.0 * self.covariance[i, j]
-        if variance <= 0.0:
-            return 0.5 if gap == 0.0 else float(gap > 0.0)
-        return float(ndtr(gap / np.sqrt(variance)))
+        pair = [self.index(a), self.index(b)]
+        return float(order_probabilities(self.strengths[pair], self.covariance[np.ix_(pair, pair)])[0, 1])
 
     def win_probability(self, a: str | int, b: str | int) -> float:
         """P(a is preferred to b in a vote that is no tie)."""

@@ -17,13 +17,13 @@ from ranking.blocks import Block, Floats, PairBlock, checked_pairs, standardise
 from ranking.columns import group_codes
 from ranking.entry import (
     by_width,
-    finite,
     model_names,
     not_negative,
     pair_block,
     pair_ids,
     ranking_blocks,
     slot_values,
+    standardised_columns,
 )
 from ranking.errors import BadVotes
 from ranking.outcomes import FIRST, TIE, WINNER_WORDS, outcome_codes
@@ -153,11 +153,11 @@ class Votes:
             raise BadVotes(f"The columns differ in length: {total}, {len(second)} and {len(outcome)} votes.")
         checked = checked_pairs(PairBlock(first, second, outcome, None), len(names))
         features = tuple(covariates or ())
-        values = None
+        block, bad = pair_block(checked, all_bad)
+        scale = None
         if covariates:
-            values = np.stack([finite(covariates[name], total, name) for name in features])
-        block, bad = pair_block(replace(checked, features=values), all_bad)
-        scale = standardise((block,), features) if features else None
+            values, scale = standardised_columns(covariates, block.rows, total)
+            block = replace(block, features=values)
         return cls(names, (block,), total, all_bad=bad, features=features, feature_scale=scale,
                    **_columns(total, counts, weights, voters, prompts))  # fmt: skip
 

@@ -16,6 +16,9 @@ from ranking.likelihood.strict import DENSE_CELLS, StrictTotals
 from ranking.likelihood.terms import Floats, Layout, RowTerms, Terms
 from ranking.votes import Votes
 
+# From so many rows on, a pass over them is what a fit costs.
+MANY_ROWS = 100_000
+
 
 @dataclass(frozen=True)
 class RowSums:
@@ -28,8 +31,12 @@ class RowSums:
 
     def evaluate(self, phi: Floats) -> Terms:
         """Log-likelihood, gradient and information at phi."""
-        if self._direct:
-            return self._totals(phi, self.weights, squared=False)
+        if self.direct:
+            # With few rows a second pass for the squares costs nothing, and Newton passes several times.
+            direct = self._totals(phi, information=True, squares=self.rows >= MANY_ROWS)
+            outer = None if direct.squares is None else direct.squares.matrix()
+            known = np.zeros(0) if direct.information is None else direct.information.matrix()
+            return Terms(direct.log_likelihood, direct.gradient, known, outer)
         sums = _Sums(self.layout)
         strict, others = self._split(phi)
         log_likelihood = 0.0
@@ -51,8 +58,9 @@ class RowSums:
 
     def meat(self, phi: Floats) -> Floats:
         """(P, P) sum over votes of squared weight times the outer product of the vote's score."""
-        if self._direct:
-            return self._totals(phi, self.squares, squared=True).information
+        if self.direct:
+            found = self._totals(phi, information=False, squares=True).squares
+            return np.zeros(0) if found is None else found.matrix()
         sums = _Sums(self.layout)
         strict, others = self._split(phi)
         if strict:
@@ -77,16 +85,25 @@ class RowSums:
         return strict, others
 
     @property
-    def _direct(self) -> bool:
+    def rows(self) -> int:
+        """How many rows of votes there are."""
+        return sum(len(part.block) for part in self.parts)
+
+    @property
+    def direct(self) -> bool:
         """Whether all votes are pairs without a tie strength, which have a shorter way."""
         return not self.layout.tie_sizes and all(isinstance(part, PairRows) for part in self.parts)
 
-    def _totals(self, phi: Floats, weights: Floats | None, *, squared: bool) -> Terms:
-        totals = PairTotals(self.layout, squared=squared)
+    def gradient(self, phi: Floats) -> Floats:
+        """(P,) of direct likelihoods alone, at half the cost of all terms."""
+        return self._totals(phi, information=False, squares=False).gradient
+
+    def _totals(self, phi: Floats, *, information: bool, squares: bool) -> PairTotals:
+        totals = PairTotals(self.layout, information=information, squares=squares)
         for part in self.parts:
             if isinstance(part, PairRows):
-                totals.add(part.block, phi, weights)
-        return totals.terms()
+                totals.add(part.block, phi, self.weights, self.squares)
+        return totals
 
     def rough_strengths(self) -> Floats:
         """(n,) where to start: the log odds of being above another contestant of the vote, shrunk."""
@@ -120,7 +137,7 @@ class RowSums:
 
     def sample(self, rows: int) -> RowSums:
         """About `rows` of the votes, evenly spread: a place to start from."""
-        every = max(1, sum(len(part.block) for part in self.parts) // rows)
+        every = max(1, self.rows // rows)
         parts = tuple(part.thinned(every) for part in self.parts)
         return replace(self, parts=parts)
 

@@ -45,6 +45,8 @@ class Terms:
     log_likelihood: float
     gradient: Floats
     information: Floats
+    # (P, P) sum of squared weight times the outer product of each vote's score, where it came on the way.
+    squares: Floats | None = None
 
     def __add__(self, other: Terms) -> Terms:
         return Terms(

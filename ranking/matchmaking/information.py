@@ -24,6 +24,11 @@ AIMS: tuple[Aim, ...] = ("order", "top", "newcomers", "width")
 KAPPA = 1.4
 # Differences this small (natural log; 7 Elo) are not chased.
 TAU = 0.04
+# Expected Kendall's tau of the board from which pairs in crowds begin to weigh less, and at which
+# every contestant's neighbourhood weighs alike.
+SETTLED = (0.95, 0.96)
+# The expected tau of a large board is taken from about this many of its contestants.
+ASKED_FOR_TAU = 100
 # Keeps divisions and logarithms finite; far below any variance or worth that matters.
 TINY = 1e-18
 
@@ -39,8 +44,11 @@ def difference_variance(covariance: Floats) -> Floats:
 def pair_weights(mean: Floats, covariance: Floats, aim: Aim = "order") -> Floats:
     """How much the order of each pair is in doubt, (..., n, n), symmetric, zero diagonal.
 
-    "top" and "newcomers" scale the doubt; "width" replaces it: all differences count alike,
-    whether their order is clear or not, which narrows every interval.
+    "order" counts every pair alike until the order as a whole is clear.  What is left in doubt
+    then lies in crowds of near equals, who would take all votes there are: from SETTLED on a pair
+    is divided by how many others its two may be confused with.  "top" and "newcomers" scale the
+    doubt; "width" replaces it: all differences count alike, whether their order is clear or not,
+    which narrows every interval.
     """
     places = np.arange(mean.shape[-1])
     if aim == "width":
@@ -52,8 +60,10 @@ def pair_weights(mean: Floats, covariance: Floats, aim: Aim = "order") -> Floats
     weight = gap * gap
     weight /= -2.0 * KAPPA**2 * (variance + TINY)
     np.exp(weight, out=weight)
-    weight /= variance + TAU**2
     weight[..., places, places] = 0.0
+    if aim == "order":
+        weight /= _crowding(weight, gap, variance)
+    weight /= variance + TAU**2
     if aim == "top":
         behind = ndtr(-gap / np.sqrt(variance + TINY))
         behind[..., places, places] = 0.0
@@ -61,6 +71,21 @@ def pair_weights(mean: Floats, covariance: Floats, aim: Aim = "order") -> Floats
     elif aim == "newcomers":
         weight *= _newness(covariance)
     return np.asarray(weight)
+
+
+def _crowding(closeness: Floats, gap: Floats, variance: Floats) -> Floats:
+    """The geometric mean of the crowds of i and j, (..., n, n), to a power from 0 to 1.
+
+    A crowd is how many others may be confused with one, the sum of `closeness` over them.
+    """
+    n = closeness.shape[-1]
+    some = slice(None, None, max(n // ASKED_FOR_TAU, 1))
+    # Twice Phi(|z|) less one, which is zero on the diagonal.
+    sureness = 2.0 * ndtr(np.abs(gap[..., some, :]) / np.sqrt(variance[..., some, :] + TINY)) - 1.0
+    tau = sureness.mean(axis=(-2, -1)) * n / max(n - 1, 1)
+    power = 0.5 * np.clip((tau - SETTLED[0]) / (SETTLED[1] - SETTLED[0]), 0.0, 1.0)
+    crowd = np.maximum(closeness.sum(axis=-1), TINY) ** power[..., None]
+    return np.asarray(crowd[..., :, None] * crowd[..., None, :])
 
 
 def _nearness_to_the_top(behind: Floats) -> Floats:

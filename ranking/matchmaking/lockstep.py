@@ -20,7 +20,7 @@ from ranking.matchmaking.information import (
 )
 from ranking.matchmaking.posterior import downdate, laplace_step
 from ranking.matchmaking.refit import Block, added_up, maximise
-from ranking.matchmaking.weak_order import Floats, Ints, pattern
+from ranking.matchmaking.weak_order import Floats, Ints, expected_information, pattern
 
 
 class Lockstep:
@@ -46,15 +46,17 @@ class Lockstep:
         self.covariance: Floats = np.broadcast_to(np.eye(n) * sd**2, (studies, n, n)).copy()
         self.sd: Floats = np.full(studies, sd)
         self.orders: list[Ints] = []  # one (studies, K) a round, best first
+        self._drawn = 0
         self._stake: Floats = np.zeros((studies, n, n))
         self._studies = np.arange(studies)
 
     def draw(self, rng: np.random.Generator) -> Ints:
         """The next battle of every study, (studies, K)."""
         # What is at stake changes fast while each contestant has had few votes.
-        if len(self.orders) % min(self.stakes_every, 1 + len(self.orders) // self.n) == 0:
+        if self._drawn % min(self.stakes_every, 1 + self._drawn // self.n) == 0:
             weight = pair_weights(self.mean, self.covariance, self.aim)
             self._stake = stake_matrix(self.covariance, weight)
+        self._drawn += 1
         pairs = pair_worth(self.mean, self.covariance, self._stake, self.lapse)
         upper = np.triu_indices(self.n, 1)
         scores = np.log(pairs[:, *upper] + TINY**2) / self.temperature
@@ -88,6 +90,14 @@ class Lockstep:
         self.mean += (columns @ push[..., None])[..., 0]
         self.covariance -= columns @ downdate(block, curvature) @ np.swapaxes(columns, -1, -2)
         self.orders.append(orders)
+
+    def expect(self, groups: Ints) -> None:
+        """Count battles in flight, (studies, K), as answered in the covariance: see Posterior.expecting."""
+        at = self._studies[:, None]
+        block = self.covariance[at[..., None], groups[:, :, None], groups[:, None, :]]
+        taken = downdate(block, expected_information(self.mean[at, groups], self.lapse))
+        columns = np.swapaxes(self.covariance[at, groups], -1, -2)  # (studies, n, K)
+        self.covariance = self.covariance - columns @ taken @ np.swapaxes(columns, -1, -2)
 
     def refit(self) -> None:
         """Replace every posterior by the one from all its votes, prior spread estimated."""

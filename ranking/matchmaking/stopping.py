@@ -106,14 +106,13 @@ def _look_ahead(
 ) -> Iterator[tuple[int, Posterior]]:
     """The posterior after ever more battles drawn by `strategy`, as far as can be foreseen.
 
-    Each step draws a few battles and counts each as many times as makes the votes grow by
+    Each step draws a few battles and counts each as many times as makes the votes ahead grow by
     STEP_GROWTH; the means stay where they are.
     """
-    cast = float(posterior.shown.sum()) / k
     ahead = posterior
     votes = 0.0
     while votes < limit:
-        times = max(STEP_GROWTH * (cast + votes) / BATTLES_A_STEP, 1.0)
+        times = max(STEP_GROWTH * votes / BATTLES_A_STEP, 1.0)
         stake = stakes(ahead, aim) if strategy == "information" else None
         for _ in range(BATTLES_A_STEP):
             choice = choose(ahead, k, rng, strategy=strategy, aim=aim, stake=stake, with_propensity=False)
