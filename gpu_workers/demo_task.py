@@ -18,8 +18,10 @@ def build_models(lease: Lease) -> dict[str, Any]:
     entered: list[str] = []
     result: dict[str, Any] = {}
     try:
-        folder = str(settings.CACHE_DIR / "demo-models")
-        for event in events("gpu_workers.demo", [folder], check=lease.check):
+        arguments = [str(settings.CACHE_DIR / "demo-models")]
+        if settings.DEMO_STEPS:
+            arguments += ["--steps", str(settings.DEMO_STEPS)]
+        for event in events("gpu_workers.demo", arguments, check=lease.check):
             if event["event"] == "checkpoint":
                 demo.checkpoint_ready(
                     event["name"],

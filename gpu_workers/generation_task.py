@@ -4,6 +4,9 @@ import hashlib
 import os
 import threading
 import time
+from collections import OrderedDict
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,44 +14,56 @@ from django.conf import settings
 
 from arena.errors import BadInput
 from arena.models import Contestant
-from arena.services import responses
+from arena.outbound import Rules
+from arena.services import jobs, responses
+from arena.services.contestants import VARIETY, key_of, left_of, note_spent
 from arena.services.leases import GivesWay, Lease
 from arena.services.responses import NewResponse, PromptRequest
+from gpu_workers import memory
 from gpu_workers.backends import (
     Backend,
     BackendError,
     ContestantSpec,
     GenerationRequest,
     GenerationResult,
+    contract,
     open_backend,
 )
 from gpu_workers.generation import run, seed_of
+from gpu_workers.variety_task import Variety
 
 FIRST_WINDOW = 32  # requests before a contestant that has nothing yet may go first
-WINDOW = 96  # requests taken from the database at a time
+WINDOW = 96  # requests taken from the database at a time, or eight rounds of what an endpoint gets at once
 KEPT_FAILURES = 50  # sentences kept in the job's result
 
 
-class KeptBackend:
-    """The last backend that was opened, so that the next job of the same contestant need not load it."""
+class KeptBackends:
+    """The backends that were opened last, so that the next job of the same contestant need not load one.
 
-    def __init__(self) -> None:
+    Several checkpoints stay, as conversations ask now this one and now that one; of those on one base,
+    the base's weights count once. At least the newest stays, whatever its size.
+    """
+
+    def __init__(self, most: int = 8, share: float = 0.5) -> None:
         self._lock = threading.Lock()
-        self._key: tuple[Any, ...] = ()
-        self._backend: Backend | None = None
+        self._most = most
+        self._share = share
+        self._backends: OrderedDict[tuple[Any, ...], Backend] = OrderedDict()
 
-    def get(self, spec: ContestantSpec, hosts: list[str]) -> Backend:
-        key = (repr(spec), spec.key, tuple(hosts), _written(spec.checkpoint))
+    def get(self, spec: ContestantSpec, rules: Rules) -> Backend:
+        key = (repr(spec), spec.key, rules, _written(spec.checkpoint), _written(spec.adapter))
         with self._lock:
-            if self._backend is None or key != self._key:
-                # Not closed: another thread may be in the middle of a text. It goes when nobody holds it.
-                self._backend, self._key = None, ()
-                self._backend = open_backend(spec, hosts=hosts)
-                self._key = key
-            return self._backend
+            if key in self._backends:
+                self._backends.move_to_end(key)
+                return self._backends[key]
+            # Not closed: another thread may be in the middle of a text. One goes when nobody holds it.
+            while self._backends and (len(self._backends) >= self._most or memory.is_short(self._share)):
+                self._backends.popitem(last=False)
+            backend = self._backends[key] = open_backend(spec, hosts=rules)
+            return backend
 
 
-KEPT = KeptBackend()
+KEPT = KeptBackends()
 
 
 def make_responses(lease: Lease, *, gives_way: bool = False) -> dict[str, Any]:
@@ -65,7 +80,9 @@ def make_responses(lease: Lease, *, gives_way: bool = False) -> dict[str, Any]:
         return {"made": 0, "failed": 0, "note": f"{contestant.name} is retired; nothing was generated."}
     lease.progress(message=f"Opening {contestant.name}")
     try:
-        backend = KEPT.get(spec_of(contestant), list(settings.ENDPOINT_HOSTS))
+        backend = KEPT.get(
+            spec_of(contestant), Rules(hosts=tuple(settings.ENDPOINT_HOSTS), **settings.OUTBOUND)
+        )
         work = _Work(lease, contestant, backend, gives_way)
         return work.run(int(payload.get("samples", 1)), payload.get("prompts"))
     except BackendError as error:
@@ -74,23 +91,27 @@ def make_responses(lease: Lease, *, gives_way: bool = False) -> dict[str, Any]:
 
 def spec_of(contestant: Contestant) -> ContestantSpec:
     """What a backend needs of the contestant. Raises BadInput where the key's variable is not set here."""
-    key = ""
-    if variable := contestant.endpoint_key_variable:
-        key = os.environ.get(variable, "")
-        if not key:
-            raise BadInput(
-                f"The variable {variable} is not set on this worker. It must hold {contestant.name}'s key."
-            )
     return ContestantSpec(
         backend=contestant.backend,
         checkpoint=contestant.checkpoint,
+        adapter=contestant.adapter,
         endpoint=contestant.endpoint,
         endpoint_model=contestant.endpoint_model,
-        key=key,
+        key=key_of(contestant, os.environ),
         system_prompt=contestant.system_prompt,
-        parameters=dict(contestant.parameters),
+        parameters={name: value for name, value in contestant.parameters.items() if name not in VARIETY},
         revision=contestant.revision,
+        budget=left_of(contestant),
+        at_once=settings.ENDPOINT_REQUESTS,
     )
+
+
+def checks_of(contestant_id: int) -> list[dict[str, Any]]:
+    """The contract's checks of this contestant's backend. Raises BadInput where its key is not to be had."""
+    contestant = Contestant.objects.get(pk=contestant_id)
+    rules = Rules(hosts=tuple(settings.ENDPOINT_HOSTS), **settings.OUTBOUND)
+    spec = spec_of(contestant)
+    return [asdict(check) for check in contract.check(lambda: open_backend(spec, hosts=rules))]
 
 
 class _Work:
@@ -105,6 +126,7 @@ class _Work:
         self.made = 0
         self.failed: dict[tuple[int, int], str] = {}
         self.tokens = 0
+        self.variety = Variety(contestant)
         self.started = time.monotonic()
 
     def run(self, samples: int, prompt_ids: list[int] | None) -> dict[str, Any]:
@@ -113,21 +135,22 @@ class _Work:
                 contestant=self.contestant,
                 samples=samples,
                 prompt_ids=prompt_ids,
-                limit=WINDOW if self.made else FIRST_WINDOW,
+                limit=max(WINDOW, 8 * settings.ENDPOINT_REQUESTS) if self.made else FIRST_WINDOW,
                 skip=self.failed.keys(),
             )
             if not wanted:
                 break
-            if self.gives_way and self.made and responses.somebody_waits(self.contestant):
-                # Those that failed here are tried again when its turn comes.
-                self.lease.progress(done=self.before + self.made)
-                raise GivesWay("Waits while others make their first responses")
+            if self.variety.by_rounds:
+                wanted = [one for one in wanted if one.sample == wanted[0].sample]
+            if self.made and responses.somebody_waits(self.contestant):
+                self._give_way("Waits while others make their first responses")
             self._make({f"{one.prompt_id}/{one.sample}": one for one in wanted})
         if self.failed and not self.before + self.made:
             last = list(self.failed.values())[-1]
             raise BadInput(f"None of {len(self.failed)} responses could be made. {last}")
         kept = list(self.failed.items())[:KEPT_FAILURES]
         return {
+            "diversity": self.variety.measured(samples, prompt_ids),
             "made": self.before + self.made,
             "tokens": self.tokens,
             "failed": len(self.failed),
@@ -136,22 +159,39 @@ class _Work:
             ],
         }
 
+    def _give_way(self, message: str) -> None:
+        if self.gives_way:
+            # Those that failed here are tried again when its turn comes.
+            self.lease.progress(done=self.before + self.made)
+            raise GivesWay(message)
+
     def _make(self, wanted: dict[str, PromptRequest]) -> None:
         seed = self.contestant.parameters.get("seed", 0)
+        earlier = self.variety.earlier(wanted.values())
         requests = [
             GenerationRequest(
-                key, tuple(one.messages), seed=seed_of(self.contestant.pk, seed, one.prompt_id, one.sample)
+                key,
+                self.variety.messages(one, earlier.get(one.prompt_id, [])),
+                seed=seed_of(self.contestant.pk, seed, one.prompt_id, one.sample),
+                temperature=self.variety.temperature(one.sample),
+                avoid=self.variety.avoid(one, earlier.get(one.prompt_id, [])),
+                penalty=self.variety.penalty,
             )
             for key, one in wanted.items()
         ]
-        seeds = {request.key: request.seed for request in requests}
+        by_key = {request.key: request for request in requests}
         for portion in run(self.backend, requests):
             # Another worker may have the job by now: then nothing more is written.
             self.lease.check()
             good = [result for result in portion if not result.error]
             responses.record_responses(
                 contestant=self.contestant,
-                items=[self._row(wanted[result.key], result, seeds[result.key]) for result in good],
+                items=[self._row(wanted[result.key], result, by_key[result.key]) for result in good],
+            )
+            note_spent(
+                contestant=self.contestant,
+                tokens_in=sum(result.prompt_tokens or 0 for result in good),
+                tokens_out=sum(result.tokens or 0 for result in good),
             )
             for result in portion:
                 if result.error:
@@ -159,6 +199,8 @@ class _Work:
             self.made += len(good)
             self.tokens += sum(result.tokens or 0 for result in good)
             self._tell()
+            if jobs.more_urgent_waits(self.lease.job):
+                self._give_way("Waits while somebody is answered")
 
     def _tell(self) -> None:
         seconds = max(time.monotonic() - self.started, 1e-3)
@@ -167,25 +209,45 @@ class _Work:
             message += f", {len(self.failed)} failed"
         self.lease.progress(done=self.before + self.made + len(self.failed), message=message)
 
-    def _row(self, asked: PromptRequest, result: GenerationResult, seed: int) -> NewResponse:
+    def _row(self, asked: PromptRequest, result: GenerationResult, request: GenerationRequest) -> NewResponse:
         system = self.contestant.system_prompt
+        job = self.lease.job
+        made_by = {
+            **self.backend.facts(),
+            "parameters": dict(self.contestant.parameters),
+            "seed": request.seed,
+            "system_prompt_sha256": hashlib.sha256(system.encode()).hexdigest() if system else "",
+            "finish_reason": result.finish_reason,
+            "prompt_tokens": result.prompt_tokens,
+            "tokens": result.tokens,
+            "retries": result.retries,
+            "queued": job.created_at.isoformat(),
+            "started": _moment(result.started),
+            "finished": _moment(result.finished),
+            "job": job.pk,
+            "attempt": job.attempt,
+        }
+        if request.temperature is not None:
+            made_by["temperature"] = request.temperature
+        if result.scored is not None and result.scored.revision:
+            made_by["scored"] = asdict(result.scored)
+        if len(request.messages) != len(asked.messages):
+            made_by["contrasted_with"] = asked.sample
+        if request.avoid:
+            made_by["kept_away_from"] = len(request.avoid)
         return NewResponse(
             prompt_id=asked.prompt_id,
             sample=asked.sample,
             text=result.text,
             raw=result.raw,
-            made_by={
-                **self.backend.facts(),
-                "parameters": dict(self.contestant.parameters),
-                "seed": seed,
-                "system_prompt_sha256": hashlib.sha256(system.encode()).hexdigest() if system else "",
-                "finish_reason": result.finish_reason,
-                "prompt_tokens": result.prompt_tokens,
-                "tokens": result.tokens,
-                "job": self.lease.job.pk,
-                "attempt": self.lease.job.attempt,
-            },
+            made_by=made_by,
+            file=result.file,
+            media_type=result.media_type,
         )
+
+
+def _moment(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 def _written(checkpoint: str) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 import os
 from functools import partial
+from typing import Any
 
 from celery import Task
 
@@ -23,6 +24,14 @@ def generate(self: Task, job_id: int) -> None:
     leases.work_on(job_id, partial(make_responses, gives_way=from_queue))
 
 
+@app.task(name="gpu_workers.tasks.judge")
+def judge(job_id: int) -> None:
+    """Have a judge look at battles."""
+    from gpu_workers.judge_task import judge_battles
+
+    leases.work_on(job_id, judge_battles)
+
+
 @app.task(name="gpu_workers.tasks.build_demo_models")
 def build_demo_models(job_id: int) -> None:
     """Train the demo's models on this machine, and enter each as soon as it is there."""
@@ -37,3 +46,11 @@ def train(job_id: int) -> None:
     from gpu_workers.training_task import run_training
 
     leases.work_on(job_id, run_training)
+
+
+@app.task(name="gpu_workers.tasks.check_contestant")
+def check_contestant(contestant_id: int) -> list[dict[str, Any]]:
+    """What a contestant's backend promises and keeps. Called by the command, not queued."""
+    from gpu_workers.generation_task import checks_of
+
+    return checks_of(contestant_id)

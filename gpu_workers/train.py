@@ -62,21 +62,26 @@ def main(arguments: list[str] | None = None) -> int:
     # After the signals: loading torch takes seconds.
     from gpu_workers.kwise.config import read_config
     from gpu_workers.kwise.errors import Stopped, TrainingError
+    from gpu_workers.kwise.sharing import join_processes, leave_processes
     from gpu_workers.kwise.trainer import train
 
     try:
-        train(read_config(given.config), say, stop.is_set)
+        train(read_config(given.config), say, stop.is_set, join_processes())
     except TrainingError as error:
         say("error", message=str(error))
         print(error, file=sys.stderr)
         return 1
     except OSError as error:
         # A full or read-only disk, most likely; what was saved before is whole.
-        say("error", message=f"{error.strerror or error} ({error.filename or 'the output folder'}).")
-        raise
+        sentence = f"{error.strerror or error} ({error.filename or 'the output folder'})."
+        say("error", message=sentence)
+        print(sentence, file=sys.stderr)
+        return 1
     except Stopped as reason:
         say("stopped", message=str(reason))
         return STOPPED
+    finally:
+        leave_processes()
     return 0
 
 

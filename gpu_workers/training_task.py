@@ -8,7 +8,8 @@ from typing import Any
 from arena.errors import BadInput
 from arena.models import TrainingRun
 from arena.services.leases import Lease
-from arena.services.training import complete_training, record_metric, run_config, run_folder
+from arena.services.objectives import REWARD_MODELS
+from arena.services.training import complete_training, end_training, record_metric, run_config, run_folder
 from gpu_workers.children import ChildFailed, events
 
 TELL_EVERY = 0.5  # seconds between two looks at the job's row, however fast the steps are
@@ -22,8 +23,8 @@ def run_training(lease: Lease) -> dict[str, Any]:
     Raises BadInput with the trainer's own sentence where it cannot go on.
     """
     run = TrainingRun.objects.select_related("base", "data_set", "arena").get(job=lease.job)
-    if run.result is not None:
-        return {"contestant": run.result.pk, "note": "The run was complete already."}
+    if run.completed_at is not None:
+        return {"contestant": run.result and run.result.pk, "note": "The run was complete already."}
     settings = _write_settings(run)
     relay = Relay(lease, run)
     try:
@@ -31,10 +32,17 @@ def run_training(lease: Lease) -> dict[str, Any]:
             relay(event)
     except ChildFailed as failure:
         raise BadInput(str(failure)) from failure
+    if run.parameters.get("dry_run"):
+        lease.check()
+        end_training(run, summary=relay.summary, manifest={})
+        return {"contestant": None, "steps": 0}
     folder = run_folder(run) / "model"
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     # Nothing is entered into the arena by an attempt that has lost its lease.
     lease.check()
+    if run.objective.startswith(REWARD_MODELS):
+        end_training(run, summary=manifest["summary"], manifest=manifest)
+        return {"contestant": None, "steps": manifest["summary"]["steps"]}
     contestant = complete_training(run, summary=manifest["summary"], manifest=manifest, checkpoint=folder)
     return {"contestant": contestant.pk, "steps": manifest["summary"]["steps"]}
 
@@ -55,6 +63,7 @@ class Relay:
         self.lease = lease
         self.run = run
         self.told_at = 0.0
+        self.summary: dict[str, Any] = {}
         self.newest: tuple[int, dict[str, Any]] = (-1, {})
 
     def __call__(self, event: dict[str, Any]) -> None:
@@ -84,6 +93,12 @@ class Relay:
         if event["accuracy"] is not None:
             share = f"{event['accuracy']:.0%} of the ordered pairs right"
             self.lease.progress(line=f"Held out, step {step}: loss {event['loss']:.4f}, {share}.")
+
+    def on_warm(self, event: dict[str, Any]) -> None:
+        self._tell(f"Learning the best responses, step {event['step']} of {event['steps']}")
+
+    def on_done(self, event: dict[str, Any]) -> None:
+        self.summary = event["summary"]
 
     def on_notice(self, event: dict[str, Any]) -> None:
         self.lease.progress(line=event["message"])

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from arena.outbound import Rules
 from gpu_workers.backends.base import (
     Backend,
     BackendError,
@@ -22,10 +23,10 @@ __all__ = [
 ]
 
 
-def open_backend(spec: ContestantSpec, *, hosts: Sequence[str] = ()) -> Backend:
+def open_backend(spec: ContestantSpec, *, hosts: Rules | Sequence[str] = ()) -> Backend:
     """The backend of a contestant, ready to generate.
 
-    `hosts` are those that an endpoint may live on, "*" for every public one. Loads torch
+    `hosts` are those that an endpoint may live on, "*" for every public one, or whole rules. Loads torch
     only for a checkpoint. Raises BackendError.
     """
     if spec.backend == "transformers":
@@ -36,4 +37,8 @@ def open_backend(spec: ContestantSpec, *, hosts: Sequence[str] = ()) -> Backend:
         from gpu_workers.backends.endpoint import EndpointBackend
 
         return EndpointBackend(spec, hosts=hosts)
+    if spec.backend == "custom":
+        from gpu_workers.backends.custom import CustomBackend
+
+        return CustomBackend(spec, hosts=hosts)
     raise BackendError(f"No worker runs a contestant of the backend {spec.backend!r}.")

@@ -23,6 +23,26 @@ class GenerationRequest:
     key: str
     messages: tuple[Message, ...]
     seed: int = 0
+    # Instead of the contestant's own, where the samples of a prompt shall differ on purpose.
+    temperature: float | None = None
+    # Texts to keep away from, and how strongly: what is taken off the logit of a token that stands at the
+    # same place in one of them (in nats; for checkpoints).
+    avoid: tuple[str, ...] = ()
+    penalty: float = 0.0
+    # How many candidates for the first token are wanted with their log-probabilities (judges).
+    logprobs: int = 0
+
+
+@dataclass(frozen=True)
+class Scored:
+    """How likely a whole text was to its own model. With the same revision and number type it is the
+    trainer's reference, if that reads the same tokens: `tokens_sha256` names them, prompt and end included.
+    """
+
+    revision: str
+    dtype: str
+    tokens_sha256: str
+    log_probability: float
 
 
 @dataclass(frozen=True)
@@ -31,7 +51,7 @@ class GenerationResult:
 
     `raw` is the model's output with its special tokens, empty where it is the text itself.
     `finish_reason` is "stop", "length" or what an endpoint says; token counts are None
-    where an endpoint does not tell.
+    where an endpoint does not tell. Times are seconds since 1970. A `file` stands in the place of a text.
     """
 
     key: str
@@ -41,6 +61,13 @@ class GenerationResult:
     prompt_tokens: int | None = None
     tokens: int | None = None
     error: str = ""
+    retries: int = field(default=0, compare=False)
+    started: float | None = field(default=None, compare=False)
+    finished: float | None = field(default=None, compare=False)
+    file: bytes = b""
+    media_type: str = ""
+    first_logprobs: Mapping[str, float] | None = None
+    scored: Scored | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -49,12 +76,16 @@ class ContestantSpec:
 
     backend: str
     checkpoint: str = ""
+    adapter: str = ""
     endpoint: str = ""
     endpoint_model: str = ""
     key: str = field(default="", repr=False)
     system_prompt: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     revision: str = ""
+    budget: Mapping[str, Any] = field(default_factory=dict)
+    # How many requests are under way at an endpoint at a time; 0 is the backend's own number.
+    at_once: int = 0
 
 
 @dataclass(frozen=True)

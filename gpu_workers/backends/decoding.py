@@ -6,6 +6,7 @@ CPU: whoever else is in the batch, and on whatever device, the row's text is the
 to the rounding of the logits.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,12 +26,18 @@ from gpu_workers.backends.base import BackendError, Sampling
 
 @dataclass
 class Row:
-    """One text that is being written. `prompt` says which of the batch's prompts it answers."""
+    """One text that is being written. `prompt` says which of the batch's prompts it answers.
+
+    log_probability: of its tokens under the model itself, in nats, at whatever temperature they are drawn.
+    """
 
     prompt: int
     seed: int
     tokens: list[int] = field(default_factory=list)
     finish_reason: str = "length"
+    log_probability: float = 0.0
+    # The tokens of texts that it is to keep away from.
+    avoid: Sequence[Sequence[int]] = ()
 
 
 def filled_in(sampling: Sampling, config: Any) -> Sampling:
@@ -53,8 +60,14 @@ def decode(
     sampling: Sampling,
     stop: set[int],
     pad: int,
+    penalty: float = 0.0,
 ) -> None:
-    """Write the tokens of every row, in place. `sampling` has no open values (see `filled_in`)."""
+    """Write the tokens of every row, in place. `sampling` has no open values (see `filled_in`).
+
+    `penalty` is taken off the logit of a token for each of the row's `avoid` that has it in the same
+    place: the Hamming diversity of diverse beam search with groups of one beam (Vijayakumar et al.
+    2018, section 4), where the earlier groups are texts that are written already.
+    """
     device = model.device
     ids, mask = left_padded(prompts, pad)  # (prompts, longest)
     ids, mask = ids.to(device), mask.to(device)
@@ -64,6 +77,8 @@ def decode(
     if cache is None:
         raise BackendError("This kind of model keeps no cache. Serve it with an OpenAI-compatible server.")
     chance = torch.stack([_uniform(row.seed, sampling.max_new_tokens) for row in rows]).to(device)
+    avoided = _avoided(rows, sampling.max_new_tokens)
+    avoided = None if avoided is None else avoided.to(device)
     alive = list(rows)
     chosen = torch.tensor([row.prompt for row in rows], device=device)
     if chosen.tolist() != list(range(len(prompts))):
@@ -73,8 +88,10 @@ def decode(
     positions = positions[:, -1:]
     processors = _processors(sampling)
     for step in range(sampling.max_new_tokens):
-        token = _drawn(logits, ids, chance[:, step], processors, greedy=sampling.temperature == 0)
-        going = _append(alive, token, stop)
+        apart = logits if avoided is None else _apart(logits, avoided[:, :, step], penalty)
+        token = _drawn(apart, ids, chance[:, step], processors, greedy=sampling.temperature == 0)
+        gained = logits.gather(1, token[:, None])[:, 0] - logits.logsumexp(-1)
+        going = _append(alive, token, gained, stop)
         if not any(going):
             return
         if sum(going) <= len(alive) // 2:
@@ -84,6 +101,7 @@ def decode(
             cache.batch_select_indices(kept)
             token, ids, mask = token[kept], ids[kept], mask[kept]
             positions, chance = positions[kept], chance[kept]
+            avoided = None if avoided is None else avoided[kept]
         ids = torch.cat([ids, token[:, None]], dim=1)
         mask = torch.cat([mask, mask.new_ones(len(alive), 1)], dim=1)
         positions = positions + 1
@@ -108,12 +126,32 @@ def left_padded(prompts: list[list[int]], pad: int) -> tuple[Tensor, Tensor]:
     return ids, mask
 
 
-def _append(alive: list[Row], token: Tensor, stop: set[int]) -> list[bool]:
+def _avoided(rows: Sequence[Row], steps: int) -> Tensor | None:
+    """What each row keeps away from (rows, texts, steps), -1 where a text has no token; None: nothing."""
+    most = max(len(row.avoid) for row in rows)
+    if not most:
+        return None
+    found = torch.full((len(rows), most, steps), -1, dtype=torch.long)
+    for place, row in enumerate(rows):
+        for other, tokens in enumerate(row.avoid):
+            kept = torch.tensor(tokens[:steps], dtype=torch.long)
+            found[place, other, : len(kept)] = kept
+    return found
+
+
+def _apart(logits: Tensor, avoided: Tensor, penalty: float) -> Tensor:
+    """The logits (rows, vocabulary) less the penalty for each text (rows, texts) that has the token here."""
+    taken = (avoided >= 0).to(logits.dtype) * -penalty
+    return logits.scatter_add(1, avoided.clamp(min=0), taken)
+
+
+def _append(alive: list[Row], token: Tensor, gained: Tensor, stop: set[int]) -> list[bool]:
     """Give each row its token; which of them go on. A row that has ended stays as it is."""
     going = []
-    for row, one in zip(alive, token.tolist(), strict=True):
+    for row, one, nats in zip(alive, token.tolist(), gained.tolist(), strict=True):
         if row.finish_reason != "stop":
             row.tokens.append(one)
+            row.log_probability += nats
             if one in stop:
                 row.finish_reason = "stop"
         going.append(row.finish_reason != "stop")

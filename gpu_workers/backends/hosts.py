@@ -1,38 +1,24 @@
-"""Which hosts an endpoint may live on: those on the list, or with "*" every public one."""
+"""Which addresses a backend may call: arena/outbound.py's rules, in the words of the backends."""
 
-import ipaddress
-import socket
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
+from arena.outbound import OutboundError, Refused, Rules, addresses, check_url
 from gpu_workers.backends.base import BackendError
 
 
-def check_host(endpoint: str, hosts: Sequence[str]) -> str:
-    """The endpoint without a slash at its end. Raises BackendError where it may not be called.
-
-    A host that the list names may be private; one that only "*" allows must be public, so
-    that nobody reaches this network's own services by a name that points there.
-    """
-    address = urlsplit(endpoint)
-    if address.scheme not in ("http", "https") or not address.hostname:
-        raise BackendError(f"The endpoint {endpoint!r} must be an address like http://127.0.0.1:8001/v1.")
-    if address.hostname not in hosts:
-        if "*" not in hosts:
-            raise BackendError(
-                f"The host {address.hostname} is not allowed. Add it to ARENA_ENDPOINT_HOSTS on the worker."
-            )
-        _check_public(address.hostname, address.port or (443 if address.scheme == "https" else 80))
-    return endpoint.rstrip("/")
+def rules_for(hosts: Rules | Sequence[str]) -> Rules:
+    return hosts if isinstance(hosts, Rules) else Rules(hosts=tuple(hosts))
 
 
-def _check_public(host: str, port: int) -> None:
+def check_host(endpoint: str, hosts: Rules | Sequence[str]) -> str:
+    """The endpoint without a slash at its end. Raises BackendError where it may not be called."""
     try:
-        found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
-    except OSError as error:
-        raise BackendError(f"The host {host} is not known: {error.strerror or error}.") from None
-    for text in found:
-        if not ipaddress.ip_address(text.partition("%")[0]).is_global:
-            raise BackendError(
-                f"The host {host} points to {text}, which is not public. Name it in ARENA_ENDPOINT_HOSTS."
-            )
+        rules = rules_for(hosts)
+        target = check_url(endpoint, rules)
+        if not target.named:
+            addresses(target, rules)
+    except Refused as refusal:
+        raise BackendError(f"The endpoint {endpoint!r} is refused: {refusal}") from None
+    except OutboundError as error:
+        raise BackendError(str(error)) from None
+    return endpoint.rstrip("/")

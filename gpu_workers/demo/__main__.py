@@ -7,14 +7,28 @@ import argparse
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpu_workers.train import die_with
+
+if TYPE_CHECKING:
+    from gpu_workers.demo.recipe import Recipe
+
+FEWEST_STEPS = 50
 
 
 def say(event: str, **values: Any) -> None:
     print(json.dumps({"event": event, **values}, ensure_ascii=False), flush=True)
+
+
+def shortened(recipe: "Recipe", steps: int) -> "Recipe":
+    """The same models after the same shares of a shorter course."""
+    models = tuple(
+        replace(model, step=round(model.step * steps / recipe.course.steps)) for model in recipe.models
+    )
+    return replace(recipe, course=replace(recipe.course, steps=steps), models=models)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("folder", type=Path, help="where the checkpoints go, and are found again")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads")
+    parser.add_argument("--steps", type=int, help="train for fewer steps than the recipe: sooner, and worse")
     parser.add_argument("--die-with", type=int, metavar="PID", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if given.die_with:
@@ -38,9 +53,12 @@ def main(arguments: list[str] | None = None) -> int:
     from gpu_workers.demo.build import build
     from gpu_workers.demo.recipe import DEMO
 
+    if given.steps is not None and not FEWEST_STEPS <= given.steps <= DEMO.course.steps:
+        say("error", message=f"--steps is {given.steps}; it is {FEWEST_STEPS} to {DEMO.course.steps}.")
+        return 1
     torch.set_num_threads(given.threads)
     try:
-        build(DEMO, given.folder, say)
+        build(DEMO if given.steps is None else shortened(DEMO, given.steps), given.folder, say)
     except OSError as error:
         say("error", message=f"{error.strerror or error} ({error.filename or given.folder}).")
         print(error, file=sys.stderr)

@@ -31,8 +31,10 @@ def train_tokenizer(*, vocabulary: int, samples: int, seed: int) -> PreTrainedTo
     texts = [prompt.text for prompt in seen]
     texts += [answer(prompt, rng) for prompt in rng.choices(seen, k=samples)]
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
+    # A word is the same token at the start of an answer and after a sentence. Were they two, the
+    # model would take the first for the second: "Thank you for asking.Once there was …".
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
         special_tokens=[PAD, END, *ROLES],

@@ -3,17 +3,20 @@
 import difflib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from gpu_workers.kwise.errors import TrainingError
 
-METHODS = ("full", "lora")
+METHODS = ("full", "lora", "qlora")
 DTYPES = ("auto", "float32", "bfloat16")
 SCHEDULES = ("cosine", "linear", "constant")
 SCORINGS = ("auto", "packed", "plain")
+CREDITS = ("whole", "spans", "first-step")
+CURRICULA = ("none", "easy-to-hard")
+VOTE_WEIGHTS = ("reliability", "confidence", "strength", "propensity")
 LORA_DEFAULTS: dict[str, Any] = {"r": 16, "alpha": 32, "dropout": 0.0, "target_modules": "all-linear"}
 
 
@@ -24,7 +27,7 @@ class TrainingConfig:
     data: str
     base: str
     output: str
-    objective: str = "plackett-luce"
+    objective: str = "adpo-list"
     objective_options: Mapping[str, float] = field(default_factory=dict)
     beta: float = 0.1
     sft_weight: float = 0.5
@@ -46,12 +49,22 @@ class TrainingConfig:
     method: str = "full"
     lora: Mapping[str, Any] = field(default_factory=dict)
     gradient_checkpointing: bool = False
+    gradient_cache: bool = False  # one response in memory at a time, for one more forward pass
+    compile: bool = False  # torch.compile of the decoder
+    curriculum: str = "none"
+    credit: str = "whole"  # which tokens of a response the vote is about
+    vote_weights: Sequence[str] = ()
+    criteria: Mapping[str, float] = field(default_factory=dict)  # empty: the overall ranking alone
+    merge_votes: bool = False  # votes on the same responses as one ranking with shares
+    reward_model: str | None = None  # folder of a reward model: explicit rewards, win rate
+    sft_epochs: int = 0  # passes over the best responses before the preference steps, for a cold model
     scoring: str = "auto"
     reference_cache: str | None = None  # None: below the output folder
     eval_every_steps: int = 0  # 0: before the first step and after the last
     kl_prompts: int = 16  # held-out prompts for the estimate of the sequence KL; 0: none
     checkpoint_every_seconds: float = 60.0
     checkpoint_every_steps: int = 50
+    dry_run: bool = False  # two steps to see time and memory; nothing is left behind
     parent: str | None = None  # what the result's manifest names as its parent
 
     def as_dict(self) -> dict[str, Any]:
@@ -110,7 +123,14 @@ def parse_config(values: object) -> TrainingConfig:
     for name in lora:
         if name not in LORA_DEFAULTS:
             raise TrainingError(f'There is no setting "{name}" in lora. {nearest(name, LORA_DEFAULTS)}')
-    return TrainingConfig(**{**values, "lora": {**LORA_DEFAULTS, **lora}})
+    return _checked_together(TrainingConfig(**{**values, "lora": {**LORA_DEFAULTS, **lora}}))
+
+
+def _checked_together(config: TrainingConfig) -> TrainingConfig:
+    """What is accepted alone but not together."""
+    if config.merge_votes and config.criteria:
+        raise TrainingError("Set merge_votes or criteria, not both: each makes one ranking of several.")
+    return config
 
 
 def _number(value: object) -> bool:
@@ -145,6 +165,8 @@ def _text(*, optional: bool = False, what: str = "a text") -> Check:
     ), lambda v: (optional and v is None) or (isinstance(v, str) and v != "")
 
 
+_YES_OR_NO: Check = ("true or false", lambda v: isinstance(v, bool))
+
 CHECKS: dict[str, Check] = {
     "data": _text(what="the path of a folder"),
     "base": _text(what="the path of a folder"),
@@ -173,7 +195,27 @@ CHECKS: dict[str, Check] = {
     "threads": _whole_from(1, optional=True),
     "method": _one_of(METHODS),
     "lora": ("an object", lambda v: isinstance(v, dict)),
-    "gradient_checkpointing": ("true or false", lambda v: isinstance(v, bool)),
+    "gradient_checkpointing": _YES_OR_NO,
+    "gradient_cache": _YES_OR_NO,
+    "dry_run": _YES_OR_NO,
+    "compile": _YES_OR_NO,
+    "merge_votes": _YES_OR_NO,
+    "curriculum": _one_of(CURRICULA),
+    "credit": _one_of(CREDITS),
+    "vote_weights": (
+        f"a list of {', '.join(VOTE_WEIGHTS)}",
+        lambda v: isinstance(v, list) and all(one in VOTE_WEIGHTS for one in v) and len(set(v)) == len(v),
+    ),
+    "criteria": (
+        "an object of criteria and their weights from 0, one of them above 0",
+        lambda v: (
+            isinstance(v, dict)
+            and all(_number(weight) and weight >= 0 for weight in v.values())
+            and (not v or any(v.values()))
+        ),
+    ),
+    "reward_model": _text(optional=True, what="the path of a folder"),
+    "sft_epochs": _whole_from(0),
     "scoring": _one_of(SCORINGS),
     "reference_cache": _text(optional=True, what="the path of a folder"),
     "eval_every_steps": _whole_from(0),

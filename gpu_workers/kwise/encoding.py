@@ -2,33 +2,69 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jinja2 import TemplateError
 
+from gpu_workers.kwise.credit import credit_of
 from gpu_workers.kwise.data import DataReport, Ranking
 from gpu_workers.kwise.errors import TrainingError
 
 
+def tokens_sha256(prompt: tuple[int, ...], response: tuple[int, ...], weights: str = "") -> str:
+    """The name of a response in tokens, its end included, after the tokens of its prompt."""
+    return hashlib.sha256(f"{prompt}{response}{weights}".encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class EncodedRanking:
-    """A ranking ready for the model. `responses` and `ranks` are by slot, without what was left out."""
+    """A ranking ready for the model. All but the prompt is by slot, without what was left out.
+
+    openings: tokens between the shared prompt and a response, not scored: a response's own prompt.
+    token_weights: how much each token counts, None for 1.
+    """
 
     vote_id: str
     prompt: tuple[int, ...]
     responses: tuple[tuple[int, ...], ...]
     ranks: tuple[int | None, ...]
     weight: float = 1.0
+    group: str = ""
+    shares: tuple[tuple[float, ...], ...] | None = None
+    rewards: tuple[float, ...] | None = None
+    openings: tuple[tuple[int, ...], ...] | None = None
+    token_weights: tuple[tuple[float, ...], ...] | None = None
 
     @property
     def packed_length(self) -> int:
-        return len(self.prompt) + sum(map(len, self.responses))
+        return len(self.prompt) + sum(map(len, self.responses)) + sum(map(len, self.openings or ()))
+
+    @property
+    def lengths(self) -> list[float]:
+        """Tokens of each response, by what they count."""
+        if self.token_weights is None:
+            return [float(len(response)) for response in self.responses]
+        return [sum(weights) for weights in self.token_weights]
+
+    def opening(self, slot: int) -> tuple[int, ...]:
+        return self.openings[slot] if self.openings else ()
 
     def response_key(self, slot: int) -> str:
         """The same for the same tokens after the same prompt, whatever vote they are in."""
-        text = f"{self.prompt}{self.responses[slot]}"
-        return hashlib.sha256(text.encode()).hexdigest()
+        weights = "" if self.token_weights is None else f"{self.token_weights[slot]}"
+        return tokens_sha256(self.prompt + self.opening(slot), self.responses[slot], weights)
+
+    def only(self, slot: int) -> "EncodedRanking":
+        """The same with one response."""
+        return EncodedRanking(
+            self.vote_id,
+            self.prompt,
+            (self.responses[slot],),
+            (1,),
+            openings=(self.openings[slot],) if self.openings else None,
+            token_weights=(self.token_weights[slot],) if self.token_weights else None,
+        )
 
 
 def encode_prompt(
@@ -63,10 +99,13 @@ def encode_rankings(
     system_prompt: str | None,
     report: DataReport,
     uses_ties: bool,
+    uses_all_bad: bool = False,
+    credit: str = "whole",
 ) -> list[EncodedRanking]:
     """The rankings in tokens. A response that does not fit in `longest` with its prompt is left out whole.
 
     A ranking that then orders nothing is left out too. Both are counted in `report`; nothing is ever cut.
+    `credit` says which tokens count, see credit.py.
     """
     if tokenizer.eos_token_id is None:
         raise TrainingError(
@@ -74,25 +113,74 @@ def encode_rankings(
         )
     encoded = []
     for ranking in rankings:
-        prompt = _prompt(tokenizer, ranking, system_prompt)
-        answers = tokenizer(list(ranking.texts), add_special_tokens=False)["input_ids"]
-        ended = [(*answer, tokenizer.eos_token_id) for answer in answers]
-        fits = [slot for slot, answer in enumerate(ended) if len(prompt) + len(answer) <= longest]
-        report.responses_too_long += len(ended) - len(fits)
-        ranks = tuple(ranking.ranks[slot] for slot in fits)
-        if len(set(ranks)) < 2 and not (uses_ties and len(ranks) > 1 and ranks[0] is not None):
+        one = _encode(tokenizer, ranking, system_prompt, credit)
+        fits = [
+            slot
+            for slot, answer in enumerate(one.responses)
+            if len(one.prompt) + len(one.opening(slot)) + len(answer) <= longest
+        ]
+        report.responses_too_long += len(one.responses) - len(fits)
+        ranks = {one.ranks[slot] for slot in fits}
+        level = uses_ties and len(fits) > 1 and ranks != {None}
+        bad = uses_all_bad and len(fits) > 0 and ranks == {None}
+        if len(ranks) < 2 and not level and not bad:
             report.rankings_too_long += 1
             continue
-        responses = tuple(ended[slot] for slot in fits)
-        encoded.append(EncodedRanking(ranking.vote_id, prompt, responses, ranks, ranking.weight))
+        encoded.append(_keep_slots(one, fits))
     return encoded
 
 
-def _prompt(tokenizer: Any, ranking: Ranking, system_prompt: str | None) -> tuple[int, ...]:
+def _encode(tokenizer: Any, ranking: Ranking, system_prompt: str | None, credit: str) -> EncodedRanking:
+    answers = tokenizer(
+        list(ranking.texts), add_special_tokens=False, return_offsets_mapping=credit != "whole"
+    )
+    weights = None
+    if credit != "whole":
+        weights = credit_of(ranking, answers["offset_mapping"], credit)
+        # The end of the text counts where its last token does.
+        weights = tuple((*row, row[-1] if row else 1.0) for row in weights)
+    prompt: tuple[int, ...] = ()
+    openings = None
+    if ranking.openings is None:
+        prompt = _prompt(tokenizer, ranking, ranking.messages, system_prompt)
+    else:
+        openings = tuple(_prompt(tokenizer, ranking, own, system_prompt) for own in ranking.openings)
+    return EncodedRanking(
+        ranking.vote_id,
+        prompt,
+        tuple((*answer, tokenizer.eos_token_id) for answer in answers["input_ids"]),
+        ranking.ranks,
+        ranking.weight,
+        ranking.group or ranking.voter,
+        shares=ranking.shares,
+        rewards=ranking.rewards,
+        openings=openings,
+        token_weights=weights,
+    )
+
+
+def _keep_slots(one: EncodedRanking, fits: Sequence[int]) -> EncodedRanking:
+    """Without the responses that do not fit."""
+    if len(fits) == len(one.responses):
+        return one
+    return replace(
+        one,
+        responses=tuple(one.responses[slot] for slot in fits),
+        ranks=tuple(one.ranks[slot] for slot in fits),
+        rewards=one.rewards and tuple(one.rewards[slot] for slot in fits),
+        shares=one.shares and tuple(tuple(one.shares[i][j] for j in fits) for i in fits),
+        openings=one.openings and tuple(one.openings[slot] for slot in fits),
+        token_weights=one.token_weights and tuple(one.token_weights[slot] for slot in fits),
+    )
+
+
+def _prompt(
+    tokenizer: Any, ranking: Ranking, messages: Sequence[Mapping[str, str]], system_prompt: str | None
+) -> tuple[int, ...]:
     """As it was when the response was made: the prompt's own system message, after the contestant's."""
     own = [{"role": "system", "content": ranking.system}] if ranking.system else []
     try:
-        return encode_prompt(tokenizer, [*own, *ranking.messages], system_prompt or "")
+        return encode_prompt(tokenizer, [*own, *messages], system_prompt or "")
     except TemplateError as error:
         raise TrainingError(
             f"The base's chat template refuses the prompt {ranking.prompt_id}: {error}."

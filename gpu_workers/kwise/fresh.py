@@ -1,15 +1,57 @@
 """How far the policy has moved, seen on text that it writes itself."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from gpu_workers.kwise.encoding import EncodedRanking
+from gpu_workers.kwise.data import Ranking, RankingData
+from gpu_workers.kwise.encoding import EncodedRanking, encode_prompt
 from gpu_workers.kwise.models import Base
+from gpu_workers.kwise.policy import Policy
+from gpu_workers.kwise.reward_model import RewardModel
 from gpu_workers.kwise.scoring import ScoringPath
 
 BATCH = 32
+
+
+def compare_with_base(
+    policy: Policy, data: RankingData, asked: Sequence[tuple[int, ...]], *, longest: int
+) -> dict[str, Any] | None:
+    """Sequence KL and shape of fresh samples of at most `longest` tokens on some of the prompts `asked`, and
+    with a reward model how often it likes them better than the base's. None where no prompt is wanted.
+    """
+    base, config = policy.base, policy.config
+    prompts = [prompt for prompt in dict.fromkeys(asked) if prompt][: config.kl_prompts]
+    if not prompts:
+        return None
+    longest = min(longest, base.context - max(map(len, prompts)))
+    samples = sample_responses(base, prompts, longest=longest, seed=config.seed)
+    own = sequence_log_probabilities(base, base.model, samples, policy.score)
+    parents = None
+    with policy.as_base():
+        before = sequence_log_probabilities(base, base.model, samples, policy.score)
+        if config.reward_model:
+            parents = sample_responses(base, prompts, longest=longest, seed=config.seed + 1)
+    seen = describe(samples, own, before, base.tokenizer.eos_token_id)
+    if parents is not None:
+        seen["win_rate"] = win_rate(policy, data, samples, parents)
+    return seen
+
+
+def win_rate(
+    policy: Policy, data: RankingData, samples: Sequence[EncodedRanking], parents: Sequence[EncodedRanking]
+) -> float:
+    """How often the reward model likes a fresh sample better than the parent's on the same prompt."""
+    base, config = policy.base, policy.config
+    judge = RewardModel.open(Path(config.reward_model or ""), config)
+    chats = messages_by_prompt(base, [*data.held_out, *data.train], config.system_prompt)
+    sure = [
+        judge.prefers(chats[one.prompt], text_of(base, one), text_of(base, other), config.system_prompt)
+        for one, other in zip(samples, parents, strict=True)
+    ]
+    return round(sum(sure) / len(sure), 4)
 
 
 def sample_responses(
@@ -44,6 +86,24 @@ def sample_responses(
     return fresh
 
 
+def text_of(base: Base, one: EncodedRanking) -> str:
+    """What was written, without its end."""
+    return str(base.tokenizer.decode(one.responses[0], skip_special_tokens=True))
+
+
+def messages_by_prompt(
+    base: Base, rankings: Sequence[Ranking], system_prompt: str | None
+) -> dict[tuple[int, ...], Sequence[Mapping[str, str]]]:
+    """The chat that each prompt's tokens stand for."""
+    found: dict[tuple[int, ...], Sequence[Mapping[str, str]]] = {}
+    for ranking in rankings:
+        own = [{"role": "system", "content": ranking.system}] if ranking.system else []
+        chat = [*own, *ranking.messages]
+        if chat:
+            found[encode_prompt(base.tokenizer, chat, system_prompt or "")] = chat
+    return found
+
+
 def sequence_log_probabilities(
     base: Base, model: Any, fresh: Sequence[EncodedRanking], score: ScoringPath
 ) -> list[float]:
@@ -69,4 +129,11 @@ def describe(
         "length": round(float(lengths.mean()), 2),
         "ended": round(sum(ranking.responses[0][-1] == end for ranking in fresh) / len(fresh), 4),
         "distinct": round(distinct, 4),
+        "repetition": round(sum(repetition(one.responses[0]) for one in fresh) / len(fresh), 4),
     }
+
+
+def repetition(tokens: Sequence[int], size: int = 4) -> float:
+    """Share of the runs of four tokens that were there before in the same response."""
+    runs = [tuple(tokens[at : at + size]) for at in range(len(tokens) - size + 1)]
+    return 1 - len(set(runs)) / len(runs) if runs else 0.0

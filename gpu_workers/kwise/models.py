@@ -1,9 +1,12 @@
 """Opens the base of a run: model, tokenizer, device and number type, and the hash that names its revision."""
 
 import hashlib
+import resource
+import sys
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +43,15 @@ class Base:
         """Where forward passes run: autocast for bfloat16, with parameters kept as they are."""
         if self.compute_dtype is torch.float32:
             return nullcontext()
+        # Parameters stay float32 (or the adapter's do); products run in bfloat16.
         return torch.autocast(self.device.type, dtype=self.compute_dtype)
+
+    def compile(self) -> None:
+        """Have torch compile the model's layers, where its compiler works; a layer at a time, so that shapes
+        of rankings may differ.
+        """
+        for layer in getattr(self.model.get_decoder(), "layers", []):
+            layer.compile(dynamic=True)
 
 
 def find_device(name: str) -> torch.device:
@@ -53,6 +64,23 @@ def find_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise TrainingError(f'The device "{name}" cannot be used: {str(error).splitlines()[0]}') from None
     return device
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes that this process has held: of the device's memory on a GPU, else of the machine's."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    # Linux: getrusage also counts what the process that started this one held at that moment.
+    status = Path("/proc/self/status")
+    held = (
+        [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
+        if status.exists()
+        else []
+    )
+    if held:
+        return int(held[0].split()[1]) * 1024
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(most if sys.platform == "darwin" else most * 1024)
 
 
 def check_base(folder: Path) -> None:
@@ -92,14 +120,34 @@ def open_base(config: TrainingConfig) -> Base:
         config.dtype, torch.bfloat16 if device.type == "cuda" else torch.float32
     )
     # Full fine-tuning keeps float32 parameters: at small learning rates a bfloat16 one does not move.
-    kept = compute if config.method == "lora" else torch.float32
-    model, tokenizer, stored = _load(folder, kept)
+    kept = torch.float32 if config.method == "full" else compute
+    quantised = quantisation(device) if config.method == "qlora" else None
+    model, tokenizer, stored = _load(folder, kept, quantised)
     _drop_dropout(model)
-    model = model.to(device)
+    if quantised is None:
+        model = model.to(device)
     return Base(model, tokenizer, revision_hash(folder), folder, device, compute, stored)
 
 
-def _load(folder: Path, kept: torch.dtype) -> tuple[Any, Any, torch.dtype]:
+def quantisation(device: torch.device) -> Any:
+    """The settings of four-bit weights (QLoRA: Dettmers et al. 2023, arXiv 2305.14314). Raises TrainingError
+    where they cannot be.
+    """
+    if device.type != "cuda" or not find_spec("bitsandbytes"):
+        raise TrainingError(
+            "The method qlora needs an NVIDIA GPU and the package bitsandbytes. Set method to lora."
+        )
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+
+
+def _load(folder: Path, kept: torch.dtype, quantised: Any = None) -> tuple[Any, Any, torch.dtype]:
     """The model with its numbers `kept` as told, the tokenizer, and the number type on disk."""
     opened: Any
     try:
@@ -112,6 +160,7 @@ def _load(folder: Path, kept: torch.dtype) -> tuple[Any, Any, torch.dtype]:
             use_safetensors=True,
             attn_implementation="sdpa",
             output_loading_info=True,
+            **({"quantization_config": quantised, "device_map": {"": 0}} if quantised else {}),
         )
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]

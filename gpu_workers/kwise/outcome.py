@@ -16,6 +16,8 @@ from gpu_workers.kwise.checkpoints import file_hashes, publish
 from gpu_workers.kwise.config import TrainingConfig
 from gpu_workers.kwise.data import RankingData
 from gpu_workers.kwise.models import Base, revision_hash
+from gpu_workers.kwise.objectives import Objective
+from gpu_workers.kwise.reward_model import write_head
 
 # Folders of this machine: they say nothing about the result.
 PLACES = ("data", "base", "output", "reference_cache", "threads")
@@ -24,8 +26,9 @@ PLACES = ("data", "base", "output", "reference_cache", "threads")
 def code_hash() -> str:
     """One hash of the trainer's own source."""
     digest = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(file.name.encode() + file.read_bytes())
+    folder = Path(__file__).parent
+    for file in sorted(folder.rglob("*.py")):
+        digest.update(file.relative_to(folder).as_posix().encode() + file.read_bytes())
     return digest.hexdigest()
 
 
@@ -33,7 +36,13 @@ def settings_of(config: TrainingConfig) -> dict[str, Any]:
     return {name: value for name, value in config.as_dict().items() if name not in PLACES}
 
 
-def write_model(base: Base, config: TrainingConfig, data: RankingData, summary: Mapping[str, Any]) -> Path:
+def write_model(
+    base: Base,
+    config: TrainingConfig,
+    data: RankingData,
+    summary: Mapping[str, Any],
+    objective: Objective,
+) -> Path:
     """Write OUTPUT/model whole or not at all: weights, tokenizer, manifest.json. Returns the folder.
 
     Under LoRA the adapter is merged into the weights, and kept beside them in OUTPUT/adapter.
@@ -42,7 +51,10 @@ def write_model(base: Base, config: TrainingConfig, data: RankingData, summary: 
     draft = output / ".draft-model"
     shutil.rmtree(draft, ignore_errors=True)
     model = base.model
-    if config.method == "lora":
+    head = getattr(model, "reward_head", None)
+    if head is not None:
+        del model.reward_head  # kept in a file of its own
+    if config.method != "full":
         adapter = output / ".draft-adapter"
         shutil.rmtree(adapter, ignore_errors=True)
         model.save_pretrained(adapter)
@@ -50,6 +62,8 @@ def write_model(base: Base, config: TrainingConfig, data: RankingData, summary: 
         model = model.merge_and_unload()
     model.to(base.stored_dtype).save_pretrained(draft)
     base.tokenizer.save_pretrained(draft)
+    if head is not None:
+        write_head(head, objective, draft)
     manifest = _manifest(base, config, data, draft, summary)
     (draft / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False))
     target = output / "model"

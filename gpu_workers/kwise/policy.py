@@ -1,8 +1,10 @@
 """The model in training: scores rankings, takes optimiser steps, and gives and takes its whole state."""
 
+import copy
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -12,39 +14,18 @@ from gpu_workers.kwise.checkpoints import Checkpoint
 from gpu_workers.kwise.config import TrainingConfig
 from gpu_workers.kwise.encoding import EncodedRanking
 from gpu_workers.kwise.errors import TrainingError
-from gpu_workers.kwise.metrics import join, watch
-from gpu_workers.kwise.models import Base
-from gpu_workers.kwise.objectives import Objective, Scores, winner_nll
+from gpu_workers.kwise.gradients import Cache, Outputs, by_part, by_response
+from gpu_workers.kwise.head import activation_mask, divergences, log_probabilities
+from gpu_workers.kwise.metrics import by_group, join, nothing, watch
+from gpu_workers.kwise.models import Base, open_base
+from gpu_workers.kwise.objectives import Objective, Scores, TokenScores, winner_nll
+from gpu_workers.kwise.objectives.rewards import scalar_rewards
 from gpu_workers.kwise.reference import ReferenceCache
-from gpu_workers.kwise.scoring import ScoringPath
+from gpu_workers.kwise.reward_model import given_by_head
+from gpu_workers.kwise.schedules import easiest_first, split_batch
+from gpu_workers.kwise.scoring import ScoringPath, by_owner, by_token
+from gpu_workers.kwise.sharing import ALONE, Share
 from gpu_workers.kwise.votes import VoteBatch, vote_batch
-
-
-def learning_rate(config: TrainingConfig, step: int, steps: int) -> float:
-    """The rate at `step`, from 0: a linear warm-up, then the schedule, never below a thousandth."""
-    warm = math.ceil(config.warmup * steps)
-    if step < warm:
-        return config.learning_rate * (step + 1) / warm
-    along = (step - warm) / max(1, steps - warm)
-    share = {"constant": 1.0, "linear": 1 - along, "cosine": 0.5 * (1 + math.cos(math.pi * along))}
-    return config.learning_rate * max(share[config.schedule], 1e-3)
-
-
-def split_batch(
-    batch: Sequence[EncodedRanking], *, limit: int | None, tokens: int
-) -> list[list[EncodedRanking]]:
-    """The batch in parts that go through the model together.
-
-    Alike in length, at most `limit` rankings and, padding counted, `tokens` tokens each; never less than one.
-    """
-    parts: list[list[EncodedRanking]] = []
-    for ranking in sorted(batch, key=lambda ranking: ranking.packed_length, reverse=True):
-        room = parts and len(parts[-1]) < (limit or len(batch))
-        if room and (len(parts[-1]) + 1) * parts[-1][0].packed_length <= tokens:
-            parts[-1].append(ranking)
-        else:
-            parts.append([ranking])
-    return parts
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -64,79 +45,225 @@ class Policy:
     reference: ReferenceCache
     score: ScoringPath
     micro_batch: int | None = None
+    share: Share = ALONE
     tokens_seen: int = 0
+    by_response: bool = False
+    frozen: Any = None
     optimiser: torch.optim.Optimizer = field(init=False)
 
     def __post_init__(self) -> None:
+        self.by_response = self.config.gradient_cache
+        if self.objective.level == "distributions" and self.config.method == "full":
+            # Under an adapter the reference is the model without it; here it must be kept beside.
+            self.frozen = copy.deepcopy(self.base.model).requires_grad_(False).eval()
         self.optimiser = torch.optim.AdamW(
-            self.trained().values(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay
+            self.trained().values(),
+            lr=self.config.learning_rate,
+            weight_decay=self.config.weight_decay,
+            fused=True,
         )
         self.base.model.train()
         if self.config.gradient_checkpointing:
             self.base.model.activation_checkpointing_enable()
 
+    @property
+    def scale(self) -> float:
+        """Of rewards: beta, or one where the model gives rewards itself."""
+        return 1.0 if self.objective.head else self.config.beta
+
     def trained(self) -> dict[str, torch.nn.Parameter]:
         """The parameters that are trained, by name; tied ones once."""
         return {name: p for name, p in self.base.model.named_parameters() if p.requires_grad}
 
-    def losses(self, rankings: Sequence[EncodedRanking], k: int) -> tuple[Tensor, Scores, VoteBatch]:
-        """(batch,) loss of each ranking, with the scores and votes that it came from."""
-        device = self.base.device
-        lengths = [[len(response) for response in ranking.responses] for ranking in rankings]
-        votes = vote_batch([r.ranks for r in rankings], [r.weight for r in rankings], k).to(device)
+    def outputs(self, rankings: Sequence[EncodedRanking], k: int) -> Outputs:
+        """What the objective needs of the model, with its graph: log-probabilities of responses, (batch, K),
+        or of their tokens, (batch, K, T); and the divergence from the reference at each token.
+        """
         with self.base.precision():
-            policy = self.score(self.base.model, rankings, k)
-        scores = Scores(
-            policy=policy,
-            reference=self.reference.tensor(rankings, k).to(device),
-            lengths=torch.tensor([row + [0] * (k - len(row)) for row in lengths], device=device),
+            if self.objective.head:
+                packed = self.score.name == "packed"
+                return {"policy": given_by_head(self.base.model, rankings, k, packed=packed)}
+            if self.objective.level == "responses":
+                return {"policy": self.score(self.base.model, rankings, k)}
+            predictions = self.score.predict(self.base.model, rankings)
+            found = {"policy": by_token(log_probabilities(predictions), rankings, k)}
+            if self.objective.level == "distributions":
+                with torch.no_grad(), self._as_reference() as frozen:
+                    before = self.score.predict(frozen, rankings)
+                found["divergence"] = by_token(divergences(predictions, before), rankings, k)
+        return found
+
+    @contextmanager
+    def _as_reference(self) -> Iterator[Any]:
+        if self.frozen is not None:
+            yield self.frozen
+        else:
+            with self.base.model.disable_adapter():
+                yield self.base.model
+
+    @contextmanager
+    def as_base(self) -> Iterator[None]:
+        """The model with the weights it began with."""
+        if self.config.method != "full":
+            with self.base.model.disable_adapter():
+                yield
+            return
+        trained = {name: p.detach().clone() for name, p in self.trained().items()}
+        original = open_base(self.config).model.state_dict()
+        try:
+            self._put(original)
+            yield
+        finally:
+            self._put(trained)
+
+    def _put(self, weights: Mapping[str, Tensor]) -> None:
+        with torch.no_grad():
+            for name, parameter in self.trained().items():
+                parameter.copy_(weights[name])
+
+    def scores(self, outputs: Outputs, rankings: Sequence[EncodedRanking], k: int) -> Scores:
+        """The outputs beside the reference's."""
+        device, policy = self.base.device, outputs["policy"]
+        lengths = torch.tensor([[*r.lengths, *[0.0] * (k - len(r.lengths))] for r in rankings], device=device)
+        if self.objective.head:
+            rewards = scalar_rewards(policy, self.objective.name)
+            given = TokenScores(policy, torch.zeros_like(policy))
+            return Scores(rewards, torch.zeros_like(rewards), lengths, given)
+        known = self.reference.tensor(rankings, k).to(device)
+        if self.objective.level == "responses":
+            return Scores(policy, known, lengths)
+        mask = None
+        if self.objective.level == "distributions":
+            mask = self._mask(rankings, k)
+        tokens = TokenScores(policy, known, outputs.get("divergence"), mask)
+        return Scores(policy.sum(dim=2), known.sum(dim=2), lengths, tokens)
+
+    def _mask(self, rankings: Sequence[EncodedRanking], k: int) -> Tensor:
+        with torch.no_grad(), self.base.precision(), self._as_reference() as frozen:
+            states = self.score.predict(frozen, rankings).states
+        owners = by_owner(rankings, k).to(states.device)
+        return by_token(activation_mask(states, owners), rankings, k)
+
+    def votes(self, rankings: Sequence[EncodedRanking], k: int) -> VoteBatch:
+        votes = vote_batch(
+            [ranking.ranks for ranking in rankings],
+            [ranking.weight for ranking in rankings],
+            k,
+            shares=[ranking.shares for ranking in rankings],
+            rewards=[ranking.rewards for ranking in rankings],
         )
-        losses = self.objective(scores, votes, beta=self.config.beta, **self.config.objective_options)
-        if self.config.sft_weight:
+        return votes.to(self.base.device)
+
+    def loss_of(self, scores: Scores, votes: VoteBatch, stage: float = 1.0) -> Tensor:
+        """(batch,) loss of each ranking. `stage`: how far the run is, from 0 to 1, for a curriculum."""
+        told = easiest_first(votes, stage) if self.config.curriculum == "easy-to-hard" else votes
+        losses = self.objective(scores, told, beta=self.config.beta, **self.config.objective_options)
+        if self.config.sft_weight and not self.objective.has_nll:
             losses = losses + self.config.sft_weight * winner_nll(scores, votes)
-        return losses, scores, votes
+        return losses
 
-    def step(self, batch: Sequence[EncodedRanking], rate: float) -> dict[str, Any]:
-        """One optimiser step on `batch`, and what was seen. Halves the micro-batch where memory does not do.
+    def losses(
+        self, rankings: Sequence[EncodedRanking], k: int, stage: float = 1.0
+    ) -> tuple[Tensor, Scores, VoteBatch]:
+        """(batch,) loss of each ranking, with the scores and votes that it came from."""
+        scores = self.scores(self.outputs(rankings, k), rankings, k)
+        votes = self.votes(rankings, k)
+        return self.loss_of(scores, votes, stage), scores, votes
 
-        Raises TrainingError where the loss or the gradient is not a number, and where one ranking does not
+    def step(self, batch: Sequence[EncodedRanking], rate: float, stage: float = 1.0) -> dict[str, Any]:
+        """One optimiser step on `batch`, and what was seen. Halves the micro-batch where memory does not do,
+        and goes on one response at a time where one ranking is too much.
+
+        Raises TrainingError where the loss or the gradient is not a number, and where one response does not
         fit.
         """
         while True:
+            self.optimiser.zero_grad(set_to_none=True)
+            failed = None
             try:
-                return self._step(batch, rate)
+                total, scores, votes = self._gradient(batch, stage)
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
-                self._halve(batch)
+                failed = error
+            if not self.share.any(failed is not None):
+                break
+            self._take_less(batch)
+        return self._apply(batch, rate, total, scores, votes)
 
-    def _halve(self, batch: Sequence[EncodedRanking]) -> None:
+    def _take_less(self, batch: Sequence[EncodedRanking]) -> None:
         parts = split_batch(batch, limit=self.micro_batch, tokens=self.config.micro_batch_tokens)
         largest = max(map(len, parts))
-        if largest == 1:
+        if largest == 1 and self.by_response:
             raise TrainingError(
-                f"One ranking of {parts[0][0].packed_length} tokens does not fit in memory. "
+                f"One response of a ranking of {parts[0][0].packed_length} tokens does not fit in memory. "
                 "Set gradient_checkpointing, method lora or a smaller max_length."
             )
-        self.micro_batch = largest // 2
-        self.optimiser.zero_grad(set_to_none=True)
+        if largest == 1:
+            self.by_response = True
+        self.micro_batch = max(1, largest // 2)
         if self.base.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _step(self, batch: Sequence[EncodedRanking], rate: float) -> dict[str, Any]:
+    def _gradient(self, batch: Sequence[EncodedRanking], stage: float) -> tuple[float, Scores, VoteBatch]:
+        """Adds this process's part of the step's gradient up. Returns its loss, and the scores of its
+        rankings.
+        """
         k = max(len(ranking.responses) for ranking in batch)
         # Divided by the weight of the whole batch, the parts' gradients add up to that of the batch,
         # however cut.
         weight = sum(ranking.weight for ranking in batch)
-        self.optimiser.zero_grad(set_to_none=True)
+        own = self.share.of(batch)
+        parts = split_batch(own, limit=self.micro_batch, tokens=self.config.micro_batch_tokens)
+        if self.by_response or self.objective.over_batch:
+            return self._cached_gradient(own, parts, k, weight, stage)
         total, seen = 0.0, []
-        for part in split_batch(batch, limit=self.micro_batch, tokens=self.config.micro_batch_tokens):
-            losses, scores, votes = self.losses(part, k)
+        for part in parts:
+            losses, scores, votes = self.losses(part, k, stage)
             loss = (losses * votes.weights).sum() / weight
             loss.backward()
             total += float(loss.detach())
-            seen.append((Scores(scores.policy.detach(), scores.reference, scores.lengths), votes))
+            seen.append((scores.detach(), votes))
+        return total, *join(seen or [nothing(k)])
+
+    def _cached_gradient(
+        self,
+        own: Sequence[EncodedRanking],
+        parts: Sequence[Sequence[EncodedRanking]],
+        k: int,
+        weight: float,
+        stage: float,
+    ) -> tuple[float, Scores, VoteBatch]:
+        scores, votes = nothing(k)
+        if own:
+            pieces = by_response(own) if self.by_response else by_part(own, parts)
+            cache = Cache(pieces, self.outputs, len(own), k)
+            scores, votes = self.scores(cache.outputs, own, k), self.votes(own, k)
+        whole, all_votes, counted = scores, votes, 1.0
+        if self.objective.over_batch and self.share.world > 1:
+            whole, all_votes = self._with_others(scores, votes)
+            counted = 1 / self.share.world  # every process has the loss of all
+        if not len(whole.policy):
+            return 0.0, scores, votes
+        loss = (self.loss_of(whole, all_votes, stage) * all_votes.weights).sum() / weight
+        if own:
+            loss.backward()
+            cache.send_back()
+        return float(loss.detach()) * counted, scores.detach(), votes
+
+    def _with_others(self, scores: Scores, votes: VoteBatch) -> tuple[Scores, VoteBatch]:
+        """The step's scores of all processes; only this one's have a graph."""
+        told = self.share.gather((scores.detach(), votes))
+        told[self.share.rank] = (replace(scores, tokens=None), votes)
+        return join(told)
+
+    def _apply(
+        self, batch: Sequence[EncodedRanking], rate: float, loss: float, scores: Scores, votes: VoteBatch
+    ) -> dict[str, Any]:
+        self.share.sum_gradients(self.trained().values())
         norm = float(torch.nn.utils.clip_grad_norm_(self.trained().values(), self.config.max_grad_norm))
+        told = self.share.gather((loss, scores, votes))
+        total = sum(part for part, _, _ in told)
         if not (math.isfinite(total) and math.isfinite(norm)):
             raise TrainingError(
                 f"The loss is {total:g} and the gradient's norm {norm:g}: the run cannot go on. "
@@ -153,22 +280,26 @@ class Policy:
             "learning_rate": rate,
             "tokens": tokens,
         }
-        return {**numbers, **watch(*join(seen), beta=self.config.beta)}
+        seen = join([(part, voted) for _, part, voted in told])
+        return {**numbers, **watch(*seen, beta=self.scale)}
 
     def evaluate(self, rankings: Sequence[EncodedRanking]) -> dict[str, Any]:
         """Loss and what is watched on `rankings`, without training on them."""
         k = max(len(ranking.responses) for ranking in rankings)
-        total, seen = 0.0, []
+        total, seen, groups = 0.0, [], []
         with torch.no_grad():
             for part in split_batch(rankings, limit=16, tokens=self.config.micro_batch_tokens):
                 losses, scores, votes = self.losses(part, k)
                 total += float((losses * votes.weights).sum())
-                seen.append((scores, votes))
+                groups += [ranking.group for ranking in part]
+                seen.append((scores.detach(), votes))
         loss = total / sum(ranking.weight for ranking in rankings)
+        scores, votes = join(seen)
         return {
             "rankings": len(rankings),
             "loss": round(loss, 6),
-            **watch(*join(seen), beta=self.config.beta),
+            **watch(scores, votes, beta=self.scale),
+            "groups": by_group(groups, scores, votes),
         }
 
     def snapshot(self, step: int) -> Checkpoint:
@@ -180,6 +311,7 @@ class Policy:
             "optimiser": self.optimiser.state_dict(),
             "generators": generators,
             "micro_batch": self.micro_batch,
+            "by_response": self.by_response,
             "tokens_seen": self.tokens_seen,
         }
         return Checkpoint(step, {name: p.detach().cpu() for name, p in self.trained().items()}, state)
@@ -191,13 +323,12 @@ class Policy:
             raise TrainingError(
                 "The checkpoint in the output folder is of another model. Choose another folder."
             )
-        with torch.no_grad():
-            for name, parameter in trained.items():
-                parameter.copy_(checkpoint.weights[name])
+        self._put(checkpoint.weights)
         state: Mapping[str, Any] = checkpoint.state
         self.optimiser.load_state_dict(state["optimiser"])
         torch.set_rng_state(state["generators"]["cpu"])
         if self.base.device.type == "cuda" and "cuda" in state["generators"]:
             torch.cuda.set_rng_state(state["generators"]["cuda"], self.base.device)
         self.micro_batch = state["micro_batch"]
+        self.by_response = state["by_response"]
         self.tokens_seen = state["tokens_seen"]

@@ -3,8 +3,8 @@
 Packed: one row holds the prompt and then its K responses. Positions of every response start after the
 prompt, and a four-dimensional mask lets a token see the prompt and its own response only (a tree with one
 stem and K branches), so the result is that of K separate sequences. The head is computed where a response
-token is predicted, nowhere else. Plain: every response behind its own copy of the prompt; what packed is
-compared with, and what is used for models whose layers the mask does not reach.
+token is predicted, nowhere else, and in pieces (head.py). Plain: every response behind its own copy of the
+prompt; what packed is compared with, and what is used for models whose layers the mask does not reach.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,12 +13,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from gpu_workers.kwise.encoding import EncodedRanking
+from gpu_workers.kwise.head import Predictions, log_probabilities
 
-# Logits held at once: rows of the head are done in pieces of about this many numbers.
-HEAD_NUMBERS = 2**25
 STEM = 0
 PADDING = -1
 
@@ -28,8 +26,7 @@ class Packed:
     """A batch of rankings, one row each.
 
     tokens, positions, branches: (batch, length); branches are 0 for the prompt, 1..K by slot, -1 for padding.
-    sources: (n,) where, in the flattened batch, each response token is predicted; targets: (n,) that token;
-    owners: (n,) the response it belongs to, numbered batch row times K plus slot.
+    sources: (n,) where, in the flattened batch, each response token is predicted; targets: (n,) that token.
     """
 
     tokens: Tensor
@@ -37,8 +34,6 @@ class Packed:
     branches: Tensor
     sources: Tensor
     targets: Tensor
-    owners: Tensor
-    shape: tuple[int, int]
 
     def to(self, device: torch.device) -> "Packed":
         return Packed(
@@ -47,37 +42,36 @@ class Packed:
             branches=self.branches.to(device),
             sources=self.sources.to(device),
             targets=self.targets.to(device),
-            owners=self.owners.to(device),
-            shape=self.shape,
         )
 
 
-def pack(rankings: Sequence[EncodedRanking], k: int) -> Packed:
-    """Lay each ranking out as one row: prompt, response 1, ..., response K, padding."""
+def pack(rankings: Sequence[EncodedRanking]) -> Packed:
+    """Lay each ranking out as one row: prompt, response 1 with its opening, ..., response K, padding."""
     length = max(ranking.packed_length for ranking in rankings)
     tokens = torch.zeros(len(rankings), length, dtype=torch.long)
     positions = torch.zeros_like(tokens)
     branches = torch.full_like(tokens, PADDING)
     sources: list[int] = []
     targets: list[int] = []
-    owners: list[int] = []
     for row, ranking in enumerate(rankings):
         stem = len(ranking.prompt)
         line, order, branch = list(ranking.prompt), list(range(stem)), [STEM] * stem
         for slot, response in enumerate(ranking.responses):
-            start = row * length + len(line)
-            # The first token of a response is predicted by the prompt's last, the others by the one before.
-            sources += [row * length + stem - 1, *range(start, start + len(response) - 1)]
+            opening = ranking.opening(slot)
+            start = row * length + len(line) + len(opening)
+            # The first token of a response is predicted by the one before it: of its own opening or of
+            # the prompt. The others by the one before.
+            first = start - 1 if opening else row * length + stem - 1
+            sources += [first, *range(start, start + len(response) - 1)]
             targets += response
-            owners += [row * k + slot] * len(response)
-            line += response
-            order += range(stem, stem + len(response))
-            branch += [slot + 1] * len(response)
+            line += (*opening, *response)
+            order += range(stem, stem + len(opening) + len(response))
+            branch += [slot + 1] * (len(opening) + len(response))
         tokens[row, : len(line)] = torch.tensor(line)
         positions[row, : len(line)] = torch.tensor(order)
         branches[row, : len(line)] = torch.tensor(branch)
-    source, target, owner = (torch.tensor(values, dtype=torch.long) for values in (sources, targets, owners))
-    return Packed(tokens, positions, branches, source, target, owner, shape=(len(rankings), k))
+    source, target = (torch.tensor(values, dtype=torch.long) for values in (sources, targets))
+    return Packed(tokens, positions, branches, source, target)
 
 
 def tree_mask(branches: Tensor, dtype: torch.dtype) -> Tensor:
@@ -93,74 +87,107 @@ def tree_mask(branches: Tensor, dtype: torch.dtype) -> Tensor:
     return mask.masked_fill(~seen, torch.finfo(dtype).min)[:, None]
 
 
-def packed_log_probabilities(model: Any, rankings: Sequence[EncodedRanking], k: int) -> Tensor:
-    """(batch, K) float32 log-probability in nats of every response after its prompt; 0 for absent slots."""
+def packed_predictions(model: Any, rankings: Sequence[EncodedRanking]) -> Predictions:
+    """The states that predict each response token, through the decoder with the tree mask."""
     device = next(model.parameters()).device
-    packed = pack(rankings, k).to(device)
+    packed = pack(rankings).to(device)
     plain = model.get_base_model() if hasattr(model, "get_base_model") else model  # under LoRA
     hidden = plain.get_decoder()(
         input_ids=packed.tokens,
         position_ids=packed.positions,
         attention_mask=tree_mask(packed.branches, mask_dtype(plain)),
         use_cache=False,
-    ).last_hidden_state.flatten(0, 1)[packed.sources]
-    each = _token_log_probabilities(plain.get_output_embeddings(), hidden, packed.targets)  # (n,)
-    total = torch.zeros(packed.shape[0] * k, dtype=torch.float32, device=device)
-    return total.index_add(0, packed.owners, each).view(packed.shape)
+    ).last_hidden_state
+    states = hidden.flatten(0, 1).index_select(0, packed.sources)
+    return Predictions(states, packed.targets, plain.get_output_embeddings())
 
 
 def mask_dtype(model: Any) -> torch.dtype:
     """What attention computes in: autocast's type where it is on, else the parameters' own."""
-    device = next(model.parameters()).device
-    if torch.is_autocast_enabled(device.type):
-        return torch.get_autocast_dtype(device.type)
-    return next(iter(model.parameters())).dtype
+    parameter = next(p for p in model.parameters() if p.is_floating_point())
+    if torch.is_autocast_enabled(parameter.device.type):
+        return torch.get_autocast_dtype(parameter.device.type)
+    return parameter.dtype
 
 
-def _token_log_probabilities(head: Callable[[Tensor], Tensor], hidden: Tensor, targets: Tensor) -> Tensor:
-    """(n,) float32. In pieces, and each piece's logits computed again for the gradient, where they would be
-    large.
-    """
-    piece = max(1, HEAD_NUMBERS // head.weight.shape[0])  # type: ignore[attr-defined]  # a torch Linear
-
-    def score(states: Tensor, wanted: Tensor) -> Tensor:
-        logits = head(states).float()
-        return logits.gather(1, wanted[:, None])[:, 0] - torch.logsumexp(logits, dim=1)
-
-    if len(targets) <= piece:
-        return score(hidden, targets)
-    pieces = zip(hidden.split(piece), targets.split(piece), strict=True)
-    return torch.cat([checkpoint(score, states, wanted, use_reentrant=False) for states, wanted in pieces])
-
-
-def plain_log_probabilities(model: Any, rankings: Sequence[EncodedRanking], k: int) -> Tensor:
-    """(batch, K) as `packed_log_probabilities`, by one sequence per response through the model's own
-    forward.
-    """
+def plain_predictions(model: Any, rankings: Sequence[EncodedRanking]) -> Predictions:
+    """The logits at each response token, by one sequence per response through the model's own forward."""
     device = next(model.parameters()).device
     rows = [
-        (number * k + slot, (*ranking.prompt, *response), len(response))
-        for number, ranking in enumerate(rankings)
+        ((*ranking.prompt, *ranking.opening(slot), *response), len(response))
+        for ranking in rankings
         for slot, response in enumerate(ranking.responses)
     ]
-    length = max(len(tokens) for _, tokens, _ in rows)
+    length = max(len(line) for line, _ in rows)
     tokens = torch.zeros(len(rows), length, dtype=torch.long)
     real = torch.zeros_like(tokens)
     answer = torch.zeros(len(rows), length - 1, dtype=torch.bool)  # which predictions are of response tokens
-    for row, (_, line, count) in enumerate(rows):
+    for row, (line, count) in enumerate(rows):
         tokens[row, : len(line)] = torch.tensor(line)
         real[row, : len(line)] = 1
         answer[row, len(line) - 1 - count : len(line) - 1] = True
     tokens, real, answer = tokens.to(device), real.to(device), answer.to(device)
-    logits = model(input_ids=tokens, attention_mask=real, use_cache=False).logits[:, :-1].float()
-    each = logits.gather(2, tokens[:, 1:, None])[:, :, 0] - torch.logsumexp(logits, dim=2)
-    owners = torch.tensor([owner for owner, _, _ in rows], device=device)
-    total = torch.zeros(len(rankings) * k, dtype=torch.float32, device=device)
-    return total.index_add(0, owners, (each * answer).sum(dim=1)).view(len(rankings), k)
+    logits = model(input_ids=tokens, attention_mask=real, use_cache=False).logits[:, :-1][answer]
+    return Predictions(logits, tokens[:, 1:][answer], None)
 
 
-ScoringPath = Callable[[Any, Sequence[EncodedRanking], int], Tensor]
-PATHS: dict[str, ScoringPath] = {"packed": packed_log_probabilities, "plain": plain_log_probabilities}
+@dataclass(frozen=True)
+class ScoringPath:
+    """A way to score; `path(model, rankings, k)` is (batch, K) nats of every response, 0 for absent slots."""
+
+    name: str
+    predict: Callable[[Any, Sequence[EncodedRanking]], Predictions]
+
+    def __call__(self, model: Any, rankings: Sequence[EncodedRanking], k: int) -> Tensor:
+        return sums(log_probabilities(self.predict(model, rankings)), rankings, k)
+
+    def tokens(self, model: Any, rankings: Sequence[EncodedRanking], k: int) -> Tensor:
+        """(batch, K, T) nats of every token of every response, zero behind its end."""
+        return by_token(log_probabilities(self.predict(model, rankings)), rankings, k)
+
+
+def sums(each: Tensor, rankings: Sequence[EncodedRanking], k: int) -> Tensor:
+    """(batch, K) of (n,) values of response tokens, times what each token counts."""
+    if any(ranking.token_weights for ranking in rankings):
+        counted = [
+            weight
+            for ranking in rankings
+            for row in ranking.token_weights or [[1.0] * len(response) for response in ranking.responses]
+            for weight in row
+        ]
+        each = each * torch.tensor(counted, device=each.device, dtype=each.dtype)
+    total = torch.zeros(len(rankings) * k, dtype=each.dtype, device=each.device)
+    return total.index_add(0, by_owner(rankings, k).to(each.device), each).view(len(rankings), k)
+
+
+def by_owner(rankings: Sequence[EncodedRanking], k: int) -> Tensor:
+    """(n,) the response that each response token belongs to, numbered ranking times K plus slot."""
+    owners = [
+        number * k + slot
+        for number, ranking in enumerate(rankings)
+        for slot, response in enumerate(ranking.responses)
+        for _ in response
+    ]
+    return torch.tensor(owners, dtype=torch.long)
+
+
+def by_token(each: Tensor, rankings: Sequence[EncodedRanking], k: int) -> Tensor:
+    """(batch, K, T) of (n,) values of response tokens."""
+    longest = max(len(response) for ranking in rankings for response in ranking.responses)
+    places = [
+        (number * k + slot) * longest + place
+        for number, ranking in enumerate(rankings)
+        for slot, response in enumerate(ranking.responses)
+        for place in range(len(response))
+    ]
+    total = torch.zeros(len(rankings) * k * longest, dtype=each.dtype, device=each.device)
+    where = torch.tensor(places, device=each.device)
+    return total.index_add(0, where, each).view(len(rankings), k, longest)
+
+
+packed_log_probabilities = ScoringPath("packed", packed_predictions)
+plain_log_probabilities = ScoringPath("plain", plain_predictions)
+PATHS = {path.name: path for path in (packed_log_probabilities, plain_log_probabilities)}
 
 
 def choose_path(model: Any, example: EncodedRanking, wanted: str) -> tuple[str, str]:

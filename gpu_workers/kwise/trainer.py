@@ -4,110 +4,97 @@ Everything that can be wrong with the input is found before the output folder is
 can be killed at any moment: called again with the same settings it goes on from its last checkpoint.
 """
 
-import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
 from gpu_workers.kwise import fresh, reference
 from gpu_workers.kwise.checkpoints import load_newest, save_checkpoint
-from gpu_workers.kwise.config import FREE_TO_CHANGE, TrainingConfig
-from gpu_workers.kwise.data import RankingData, read_rankings
-from gpu_workers.kwise.encoding import EncodedRanking, encode_rankings
-from gpu_workers.kwise.errors import Stopped, TrainingError
-from gpu_workers.kwise.models import Base, add_lora, check_base, open_base
-from gpu_workers.kwise.objectives import Objective, find_objective
-from gpu_workers.kwise.outcome import code_hash, write_model
-from gpu_workers.kwise.policy import Policy, is_out_of_memory, learning_rate
+from gpu_workers.kwise.config import TrainingConfig
+from gpu_workers.kwise.data import RankingData
+from gpu_workers.kwise.encoding import EncodedRanking
+from gpu_workers.kwise.errors import Stopped
+from gpu_workers.kwise.models import Base, add_lora, check_base, open_base, peak_memory
+from gpu_workers.kwise.objectives import Objective
+from gpu_workers.kwise.outcome import write_model
+from gpu_workers.kwise.output import held_output
+from gpu_workers.kwise.policy import Policy, is_out_of_memory
+from gpu_workers.kwise.preparation import Splits, encode, objective_of, read_data
 from gpu_workers.kwise.reference import ReferenceCache
+from gpu_workers.kwise.reward_model import add_reward_head
+from gpu_workers.kwise.schedules import learning_rate
 from gpu_workers.kwise.scoring import PATHS, choose_path
+from gpu_workers.kwise.sharing import ALONE, Share
 
 Emit = Callable[..., None]  # emit("step", step=1, loss=…)
 
 
-def train(config: TrainingConfig, emit: Emit, stop: Callable[[], bool] = lambda: False) -> dict[str, Any]:
+def train(
+    config: TrainingConfig,
+    emit: Emit,
+    stop: Callable[[], bool] = lambda: False,
+    share: Share = ALONE,
+) -> dict[str, Any]:
     """Run, or go on with, the training that `config` describes. Returns the summary that its manifest has.
 
     `emit` is told of each event; `stop` is asked between steps. Raises TrainingError with a sentence for
     the user, and Stopped after the state was saved.
     """
-    objective = find_objective(config.objective, config.objective_options)
+    objective = objective_of(config)
     check_base(Path(config.base))
-    data = read_rankings(Path(config.data), uses_ties=objective.uses_ties)
+    data = read_data(config, objective)
     if config.threads:
         torch.set_num_threads(config.threads)
+    if config.sft_epochs and not config.dry_run:
+        config = _warmed_up(config, emit, stop, share)
     torch.manual_seed(config.seed)
     base = open_base(config)
-    splits = _encode(base, config, data, objective)
-    if config.method == "lora":
+    splits = encode(base, config, data, objective)
+    if config.method != "full":
         add_lora(base, config)
-    with _output(config, data, base) as output:
-        return Run(config, objective, data, base, splits, output, emit, stop).go()
+    if objective.head:
+        add_reward_head(base, objective, config.seed)
+    if config.dry_run:
+        with TemporaryDirectory() as folder:
+            bare = replace(config, reference_cache=folder)
+            return Run(bare, objective, data, base, splits, Path(folder), emit, stop, share).go()
+    with held_output(config, data, base, share) as output:
+        return Run(config, objective, data, base, splits, output, emit, stop, share).go()
 
 
-def _encode(
-    base: Base, config: TrainingConfig, data: RankingData, objective: Objective
-) -> dict[str, list[EncodedRanking]]:
-    longest = min(base.context, config.max_length or base.context)
-    splits = {
-        name: encode_rankings(
-            base.tokenizer,
-            rankings,
-            longest=longest,
-            system_prompt=config.system_prompt,
-            report=data.report,
-            uses_ties=objective.uses_ties,
-        )
-        for name, rankings in (("train", data.train), ("held_out", data.held_out))
-    }
-    if not splits["train"]:
-        raise TrainingError(
-            f"None of the {len(data.train)} rankings fits into {longest} tokens. "
-            "Use a base with a longer context."
-        )
-    return splits
+def _warmed_up(config: TrainingConfig, emit: Emit, stop: Callable[[], bool], share: Share) -> TrainingConfig:
+    """The settings with a base that has learnt the best responses first: a run of its own, in OUTPUT/warm.
 
+    The preference steps take that model for their reference, not the cold one.
+    """
+    output = Path(config.output) / "warm"
+    first = replace(
+        config,
+        sft_epochs=0,
+        objective="sft",
+        objective_options={},
+        curriculum="none",
+        epochs=config.sft_epochs,
+        output=str(output),
+        kl_prompts=0,
+    )
 
-@contextmanager
-def _output(config: TrainingConfig, data: RankingData, base: Base) -> Iterator[Path]:
-    """The output folder, held by this process alone, and checked to be of this very run."""
-    output = Path(config.output)
-    state = output / "state"
-    state.mkdir(parents=True, exist_ok=True)
-    with (state / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise TrainingError(
-                f"Another training process is writing to {output}. Wait for it to end."
-            ) from None
-        _check_same_run(state / "run.json", config, data, base)
-        yield output
+    def told(event: str, **values: Any) -> None:
+        if event == "step":
+            emit("warm", step=values["step"], steps=values["steps"], loss=values["loss"])
+        elif event in ("notice", "reference"):
+            emit(event, **values)
 
-
-def _check_same_run(file: Path, config: TrainingConfig, data: RankingData, base: Base) -> None:
-    settings = {name: value for name, value in config.as_dict().items() if name not in FREE_TO_CHANGE}
-    now = {**settings, "data": data.sha256, "base": base.sha256, "code": code_hash()}
-    now = json.loads(json.dumps(now))
-    if not file.exists():
-        draft = file.with_suffix(".draft")
-        draft.write_text(json.dumps(now, indent=1))
-        draft.replace(file)
-        return
-    before = json.loads(file.read_text())
-    changed = sorted(name for name in now | before if now.get(name) != before.get(name))
-    if changed:
-        raise TrainingError(
-            f"The output folder {config.output} holds a run with another {', '.join(changed)}. "
-            "Choose an empty folder, or put that back to go on with it."
-        )
+    train(first, told, stop, share)
+    share.wait()
+    return replace(config, base=str(output / "model"))
 
 
 class Run:
@@ -119,37 +106,53 @@ class Run:
         objective: Objective,
         data: RankingData,
         base: Base,
-        splits: dict[str, list[EncodedRanking]],
+        splits: Splits,
         output: Path,
         emit: Emit,
         stop: Callable[[], bool],
+        share: Share = ALONE,
     ) -> None:
         self.config, self.data, self.base, self.output = config, data, base, output
-        self.emit, self.stop = emit, stop
-        self.rankings, self.held_out = splits["train"], splits["held_out"]
+        self.emit = emit if share.first else lambda event, **values: None
+        self.stop, self.share = lambda: share.any(stop()), share
+        self.rankings, self.held_out = splits.train, splits.held_out
         self.per_epoch = -(-len(self.rankings) // config.batch_size)
         self.steps = self.per_epoch * config.epochs
         self.path, notice = choose_path(base.model, self.rankings[0], config.scoring)
         if notice:
-            emit("notice", message=notice)
+            self.emit("notice", message=notice)
         cache = Path(config.reference_cache) if config.reference_cache else output / "state" / "reference"
         kind = f"{str(base.compute_dtype).removeprefix('torch.')}-{self.path}"
-        known = ReferenceCache(cache, base_sha256=base.sha256, kind=kind)
-        self.policy = Policy(base, config, objective, known, PATHS[self.path], config.micro_batch)
+        known = ReferenceCache(
+            cache,
+            base_sha256=base.sha256,
+            kind=kind,
+            by_token=objective.level != "responses",
+            rank=share.rank,
+        )
+        path = PATHS[self.path]
+        self.policy = Policy(base, config, objective, known, path, config.micro_batch, share)
+        if config.compile:
+            base.compile()
         self.before = output / "state" / "before.json"
         self.saved_at = time.monotonic()
         self.saved_step = -1
+        self.speed = 0.0  # tokens a second, a running mean
 
     def go(self) -> dict[str, Any]:
         finished = self.output / "model" / "manifest.json"
-        if finished.exists():
+        if self.share.any(finished.exists()):
             # Killed after the result was written: say so again.
             return self._done(json.loads(finished.read_text()))
+        if self.config.dry_run:
+            return self._try_out()
         self._score_reference()
         step = self._resume()
         self.emit("started", **self._describe(step))
         if step == 0 and self.held_out:
-            self.before.write_text(json.dumps(self._evaluate(step)))
+            seen = self._evaluate(step)
+            if self.share.first:
+                self.before.write_text(json.dumps(seen))
         while step < self.steps:
             if self.stop():
                 self._save(step)
@@ -164,10 +167,54 @@ class Run:
         self._save(step)
         return self._finish()
 
+    def _try_out(self) -> dict[str, Any]:
+        """Two steps on the longest rankings, and what they say about the whole run."""
+        hardest = sorted(self.rankings, key=lambda ranking: -ranking.packed_length)
+        several = hardest[: self.config.batch_size]
+        began = time.perf_counter()
+        reference.fill(
+            self.policy.reference,
+            self.base.model,
+            [] if self.policy.objective.head else several,
+            PATHS[self.path],
+            precision=self.base.precision,
+            stop=self.stop,
+            note=lambda done, total: None,
+            tokens=self.config.micro_batch_tokens,
+        )
+        scored = time.perf_counter() - began
+        spent = []
+        for _ in range(2):
+            began = time.perf_counter()
+            self.policy.step(several, 0.0)
+            spent.append(time.perf_counter() - began)
+        tokens = sum(ranking.packed_length for ranking in several)
+        every = sum(ranking.packed_length for ranking in self.rankings)
+        summary = {
+            "dry_run": True,
+            "steps": self.steps,
+            "rankings": len(self.rankings),
+            "held_out_rankings": len(self.held_out),
+            "data": asdict(self.data.report),
+            "tokens_per_second": round(tokens / min(spent), 1),
+            # The second step is a usual one; the first also warms up.
+            "estimated_seconds": round((min(spent) * self.config.epochs + scored) * every / tokens, 3),
+            "peak_memory_bytes": peak_memory(self.base.device),
+            "scoring": self.path,
+        }
+        self.emit("done", step=0, steps=self.steps, model="", summary=summary)
+        return summary
+
     def _score_reference(self) -> None:
         def note(done: int, total: int) -> None:
             self.emit("reference", done=done, total=total)
 
+        if self.policy.objective.head:
+            return  # rewards have none
+        told = str(self.base.compute_dtype).removeprefix("torch.")
+        self.policy.reference.adopt(
+            [*self.data.train, *self.data.held_out], revision=self.base.sha256, dtype=told
+        )
         # Under LoRA a fresh adapter changes nothing, and the resumed weights are not in yet.
         reference.fill(
             self.policy.reference,
@@ -178,6 +225,7 @@ class Run:
             stop=self.stop,
             note=note,
             tokens=self.config.micro_batch_tokens,
+            share=self.share,
         )
 
     def _resume(self) -> int:
@@ -200,6 +248,7 @@ class Run:
             "device": str(self.base.device),
             "dtype": str(self.base.compute_dtype).removeprefix("torch."),
             "scoring": self.path,
+            "processes": self.share.world,
             "data": asdict(self.data.report),
         }
 
@@ -212,24 +261,31 @@ class Run:
         return [self.rankings[i] for i in chosen]
 
     def _step(self, step: int) -> int:
-        began, limit = time.perf_counter(), self.policy.micro_batch
-        seen = self.policy.step(self.batch(step), learning_rate(self.config, step, self.steps))
-        if self.policy.micro_batch != limit:
-            message = f"Memory ran out: {self.policy.micro_batch} rankings at a time from here."
-            self.emit("notice", message=message)
+        began, before = time.perf_counter(), (self.policy.micro_batch, self.policy.by_response)
+        rate, stage = learning_rate(self.config, step, self.steps), (step + 1) / self.steps
+        seen = self.policy.step(self.batch(step), rate, stage)
+        if (self.policy.micro_batch, self.policy.by_response) != before:
+            self.emit("notice", message=f"Memory ran out: {self._at_a_time()} at a time from here.")
         step += 1
         speed = seen["tokens"] / (time.perf_counter() - began)
+        self.speed = speed if not self.speed else 0.9 * self.speed + 0.1 * speed
         epoch = round(step / self.per_epoch, 3)
         self.emit("step", step=step, steps=self.steps, epoch=epoch, tokens_per_second=round(speed, 1), **seen)
-        due = time.monotonic() - self.saved_at >= self.config.checkpoint_every_seconds
+        due = self.share.any(time.monotonic() - self.saved_at >= self.config.checkpoint_every_seconds)
         if due or step - max(self.saved_step, 0) >= self.config.checkpoint_every_steps:
             self._save(step)
         return step
 
+    def _at_a_time(self) -> str:
+        if self.policy.by_response:
+            return "one response"
+        return f"{self.policy.micro_batch} rankings"
+
     def _save(self, step: int) -> None:
         if step == self.saved_step:
             return
-        save_checkpoint(self.output / "state", self.policy.snapshot(step))
+        if self.share.first:
+            save_checkpoint(self.output / "state", self.policy.snapshot(step))
         self.saved_at, self.saved_step = time.monotonic(), step
         self.emit("checkpoint", step=step)
 
@@ -248,60 +304,36 @@ class Run:
             "held_out_rankings": len(self.held_out),
             "data": asdict(self.data.report),
             "tokens": self.policy.tokens_seen,
+            "tokens_per_second": round(self.speed, 1),
             "scoring": self.path,
             "before": self._before(),
             "after": last,
-            "fresh": self._sample(),
+            "fresh": self._of_samples(),
         }
-        folder = write_model(self.base, self.config, self.data, summary)
+        if not self.share.first:
+            self.share.wait()
+            return summary
+        folder = write_model(self.base, self.config, self.data, summary, self.policy.objective)
+        self.share.wait()
         return self._done(json.loads((folder / "manifest.json").read_text()))
 
     def _before(self) -> dict[str, Any] | None:
         """The held-out figures of the base, kept from before the first step."""
         return dict(json.loads(self.before.read_text())) if self.before.exists() else None
 
-    def _sample(self) -> dict[str, Any] | None:
-        """Sequence KL and shape of fresh samples on held-out prompts (training prompts where none is held
-        out).
-        """
-        prompts = list(dict.fromkeys(r.prompt for r in self.held_out or self.rankings))[
-            : self.config.kl_prompts
-        ]
-        if not prompts:
+    def _of_samples(self) -> dict[str, Any] | None:
+        """What fresh samples say of the trained model; None where it writes nothing or memory is short."""
+        if self.policy.objective.head:
             return None
-        longest = max(len(response) for r in self.rankings for response in r.responses)
-        longest = min(longest, self.base.context - max(map(len, prompts)))
-        model, score = self.base.model, PATHS[self.path]
+        asked = [one.prompt for one in self.held_out or self.rankings]
+        longest = max(len(response) for one in self.rankings for response in one.responses)
         try:
-            samples = fresh.sample_responses(self.base, prompts, longest=longest, seed=self.config.seed)
-            policy = fresh.sequence_log_probabilities(self.base, model, samples, score)
-            with self._as_base():
-                before = fresh.sequence_log_probabilities(self.base, model, samples, score)
+            return fresh.compare_with_base(self.policy, self.data, asked, longest=longest)
         except (torch.OutOfMemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
             self.emit("notice", message="There was no memory left to sample fresh responses; no KL is given.")
             return None
-        return fresh.describe(samples, policy, before, self.base.tokenizer.eos_token_id)
-
-    @contextmanager
-    def _as_base(self) -> Iterator[None]:
-        """The model with the weights it began with."""
-        if self.config.method == "lora":
-            with self.base.model.disable_adapter():
-                yield
-            return
-        trained = {name: p.detach().clone() for name, p in self.policy.trained().items()}
-        original = open_base(self.config).model.state_dict()
-        try:
-            with torch.no_grad():
-                for name, parameter in self.policy.trained().items():
-                    parameter.copy_(original[name])
-            yield
-        finally:
-            with torch.no_grad():
-                for name, parameter in self.policy.trained().items():
-                    parameter.copy_(trained[name])
 
     def _done(self, manifest: dict[str, Any]) -> dict[str, Any]:
         folder = os.fspath(self.output / "model")

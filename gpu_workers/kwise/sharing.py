@@ -1,0 +1,110 @@
+"""Several processes on one run: `accelerate launch` or `torchrun` start them, each with a part of every step.
+
+A ranking stays whole on one of them. Each holds the whole model (data parallel): the gradients of the parts
+are summed, so that a step is that of one process up to the order of the sum.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from gpu_workers.kwise.errors import TrainingError
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which of how many processes this one is."""
+
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that writes and speaks."""
+        return self.rank == 0
+
+    def of(self, items: Sequence[Item]) -> list[Item]:
+        """This process's part, every `world`-th."""
+        return list(items[self.rank :: self.world])
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.world > 1:
+            dist.barrier()
+
+    def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
+        """Sum every gradient over the processes; a parameter that took no part here counts as zero."""
+        if self.world == 1:
+            return
+        wanted = list(parameters)
+        for parameter in wanted:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        flat = torch.cat([parameter.grad.flatten() for parameter in wanted if parameter.grad is not None])
+        dist.all_reduce(flat)
+        at = 0
+        for parameter in wanted:
+            assert parameter.grad is not None
+            parameter.grad.copy_(flat[at : at + parameter.numel()].view_as(parameter))
+            at += parameter.numel()
+
+    def gather(self, value: Any) -> list[Any]:
+        """The values of all processes, in their order."""
+        if self.world == 1:
+            return [value]
+        found: list[Any] = [None] * self.world
+        dist.all_gather_object(found, value)
+        return found
+
+    def any(self, wanted: bool) -> bool:
+        """Whether one of the processes says so. All must ask."""
+        if self.world == 1:
+            return wanted
+        said = torch.tensor(float(wanted))
+        if dist.get_backend() == "nccl":
+            said = said.cuda()
+        dist.all_reduce(said, op=dist.ReduceOp.MAX)
+        return bool(said)
+
+    def spread(self, tensor: Tensor) -> Tensor:
+        """The first process's values, on all."""
+        if self.world > 1:
+            dist.broadcast(tensor, src=0)
+        return tensor
+
+
+ALONE = Share()
+
+
+def join_processes() -> Share:
+    """The processes that the launcher started, connected; alone where there is one. Raises TrainingError
+    for a way to shard the model that this trainer does not have.
+    """
+    for name, says in (("ACCELERATE_USE_FSDP", "FSDP"), ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed")):
+        if os.environ.get(name, "false").lower() == "true":
+            raise TrainingError(
+                f"The launcher is set to {says}, which shards the model; this trainer keeps a whole model in "
+                "every process. Launch it with --multi_gpu, and use method qlora, lora, "
+                "gradient_checkpointing or gradient_cache for a model that does not fit."
+            )
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        return ALONE
+    cuda = torch.cuda.is_available()
+    if cuda:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if cuda else "gloo")
+    return Share(dist.get_rank(), dist.get_world_size())
+
+
+def leave_processes() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
