@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+
 from arena.errors import AllSeen, NotEnoughResponses, NotFound
 from arena.models import Arena, Battle, Job, Vote, Voter
 
@@ -28,7 +30,7 @@ class Waiting:
 def get_battle(*, arena: Arena, pk: UUID) -> Battle:
     battle = Battle.objects.filter(arena=arena, pk=pk).select_related("arena", "prompt").first()
     if battle is None:
-        raise NotFound("There is no such battle in this arena. Start the next one.")
+        raise NotFound(_("There is no such battle in this arena. Start the next one."))
     return battle
 
 
@@ -40,7 +42,7 @@ def get_vote(*, arena: Arena, battle_id: UUID, voter: Voter | None) -> Vote:
         .first()
     )
     if voter is None or vote is None:
-        raise NotFound("You have not voted on this battle.")
+        raise NotFound(_("You have not voted on this battle."))
     return vote
 
 
@@ -52,14 +54,14 @@ def why_waiting(*, arena: Arena, error: NotEnoughResponses) -> Waiting:
     jobs = Job.objects.unfinished().filter(arena=arena, kind__in=MAKES_RESPONSES)
     counts = list(jobs.values_list("kind", "done", "total"))
     if counts:
-        builds = any(kind == Job.Kind.DEMO_MODELS for kind, _, _ in counts)
+        builds = any(kind == Job.Kind.DEMO_MODELS for kind, _done, _total in counts)
         return Waiting(
             "generating",
-            "The first models are being built" if builds else "Responses are being made",
-            "The models are at work. The next battle appears here by itself as soon as it is ready.",
-            done=sum(done for _, done, _ in counts),
-            total=sum(total for _, _, total in counts),
+            _("The first models are being built") if builds else _("Responses are being made"),
+            _("The models are at work. The next battle appears here by itself as soon as it is ready."),
+            done=sum(done for _kind, done, _total in counts),
+            total=sum(total for _kind, _done, total in counts),
         )
     if isinstance(error, AllSeen):
-        return Waiting("finished", "All done", "You have judged everything there is; thank you.")
-    return Waiting("empty", "No battles yet", str(error))
+        return Waiting("finished", _("All done"), _("You have judged everything there is; thank you."))
+    return Waiting("empty", _("No battles yet"), str(error))

@@ -1,96 +1,21 @@
-// The voting page: keys, a vote sent without leaving the page, and the next battle fetched ahead.
+// The voting page: a vote sent without leaving the page, and the next battle fetched ahead.
 // The page works as a plain form without it.
 
-const stage = document.getElementById("stage");
-const live = document.getElementById("live");
-const dialog = document.getElementById("keys");
-const keysOn = document.getElementById("keys-on");
+import { draw, handle } from "./keys.js";
+import { cards, complain, complainWith, edited, fillTiming, form, preview, say, stage, startClock, stopClock, watch, word } from "./page.js";
+import { equip, isComplete } from "./ranking.js";
+import { done, holdBack, keepVote, keptVote, restore } from "./saving.js";
 
-let current = 0; // the card that the next digit ranks
+const FRAGMENT = { "HX-Request": "true" };
+const RETRY = 5000;
+const AHEAD_AFTER = 250;
+
 let sending = false;
 let upcoming = null; // a promise of the next stage's HTML
+let ahead = null; // the same, of the battle after the one on the screen
+let drawing = 0;
 let reload = 0;
-
-// Time with the battle shown and the page in view: what the vote says of the attention it got.
-const clock = { ms: 0, since: null };
-
-function runClock() {
-  if (clock.since === null && !document.hidden) clock.since = performance.now();
-}
-
-function stopClock() {
-  if (clock.since !== null) clock.ms += performance.now() - clock.since;
-  clock.since = null;
-}
-
-document.addEventListener("visibilitychange", () => (document.hidden ? stopClock() : runClock()));
-
-const form = () => document.getElementById("battle");
-const cards = () => [...stage.querySelectorAll("#battle .card")];
-const chosen = (card) => card.querySelector(".rank input:checked");
-const letter = (card) => card.dataset.letter;
-
-function say(text) {
-  live.textContent = text;
-}
-
-function complain(text) {
-  const box = document.getElementById("problem");
-  const note = document.createElement("p");
-  note.className = "note bad";
-  note.textContent = text;
-  box.replaceChildren(note);
-}
-
-// --- ranking -------------------------------------------------------------------------------
-
-function markCurrent(index, { focus = false } = {}) {
-  current = index;
-  cards().forEach((card, i) => card.classList.toggle("current", i === index));
-  const card = cards()[index];
-  if (!focus || !card) return;
-  card.focus({ preventScroll: true });
-  card.scrollIntoView({ block: "nearest" });
-}
-
-function unranked() {
-  return cards().filter((card) => !chosen(card));
-}
-
-function rankCurrent(rank) {
-  const all = cards();
-  const input = all[current]?.querySelector(`.rank input[value="${rank}"]`);
-  if (!input) return;
-  input.checked = true;
-  ranked(all[current]);
-  const next = [...all.slice(current + 1), ...all.slice(0, current)].find((card) => !chosen(card));
-  if (next) markCurrent(all.indexOf(next), { focus: true });
-}
-
-function clearCurrent() {
-  const card = cards()[current];
-  const input = card && chosen(card);
-  if (!input) return;
-  input.checked = false;
-  say(`${letter(card)} has no rank now.`);
-}
-
-function ranked(card) {
-  card.classList.remove("missing");
-  const left = unranked();
-  const rest = left.length ? `Still without a rank: ${left.map(letter).join(", ")}.` : "All are ranked. Enter submits.";
-  say(`${letter(card)} has rank ${chosen(card).value}. ${rest}`);
-  if (!left.length) document.getElementById("problem").replaceChildren();
-}
-
-function isComplete() {
-  const left = unranked();
-  cards().forEach((card) => card.classList.toggle("missing", left.includes(card)));
-  if (!left.length) return true;
-  complain(`Give every response a rank: ${left.map(letter).join(", ")} ${left.length > 1 ? "have" : "has"} none yet. Equal ranks are ties.`);
-  markCurrent(cards().indexOf(left[0]), { focus: true });
-  return false;
-}
+let retry = 0;
 
 // --- sending -------------------------------------------------------------------------------
 
@@ -98,41 +23,60 @@ async function send(submitter) {
   const battle = form();
   if (sending) return;
   if (submitter?.value === "rank" && submitter.name === "answer" && !isComplete()) return;
+  clearTimeout(retry);
+  holdBack();
   stopClock();
-  battle.elements.active_ms.value = Math.round(clock.ms);
+  fillTiming();
   const body = new FormData(battle);
   if (submitter?.name) body.set(submitter.name, submitter.value);
   sending = true;
   battle.setAttribute("aria-busy", "true");
   try {
-    await answered(await fetch(battle.getAttribute("action"), { method: "POST", body, headers: { "HX-Request": "true" } }));
+    await answered(await fetch(battle.getAttribute("action"), { method: "POST", body, headers: FRAGMENT }));
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    complain("The vote did not reach the server. Your answer is still here: check the connection, then submit it again.");
+    complain(word("offline_vote"));
+    keepVote(submitter);
+    retry = setTimeout(() => form() === battle && send(submitter), RETRY);
   } finally {
     sending = false;
     battle.removeAttribute("aria-busy");
-    if (form() === battle) runClock();
+    if (form() === battle) startClock();
   }
+}
+
+addEventListener("online", sendKept);
+
+// A vote that this device kept, of the battle on the screen.
+function sendKept() {
+  const kept = keptVote();
+  if (!kept || sending) return;
+  form().elements.idempotency_key.value = kept.key;
+  say(word("back"));
+  send(kept);
 }
 
 async function answered(response) {
   const html = await response.text();
   if (response.ok) {
+    done(form().elements.battle.value);
+    const drawn = ahead;
     show(html);
-    upcoming = fetchNext();
+    upcoming = drawn ? drawn.then((battle) => battle ?? fetchNext()) : fetchNext();
     return;
   }
-  const page = new DOMParser().parseFromString(html, "text/html");
-  const note = page.querySelector("#problem > *, .problem");
-  if (note) document.getElementById("problem").replaceChildren(document.adoptNode(note));
-  else complain(`The server could not take the vote (${response.status}). Your answer is still here: submit it again, or open this page in a new tab.`);
+  const note = new DOMParser().parseFromString(html, "text/html").querySelector("#problem > *, .problem");
+  if (note) complainWith(document.adoptNode(note));
+  else complain(word("refused", { status: response.status }));
 }
 
-async function fetchNext() {
+const fetchNext = () => fetchStage(stage.dataset.next);
+
+async function fetchStage(address) {
+  if (!address) return null;
   try {
-    const response = await fetch(stage.dataset.next, { headers: { "HX-Request": "true" } });
-    return response.ok ? await response.text() : null;
+    const response = await fetch(address, { headers: FRAGMENT });
+    return response.status === 200 ? await response.text() : null;
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     return null; // offline: the link to the page says so better than we could
@@ -149,32 +93,78 @@ async function next() {
   else show(html);
 }
 
+// Undo, or the names: small forms of their own that change what is on the stage.
+async function exchange(small) {
+  if (sending) return;
+  sending = true;
+  try {
+    const response = await fetch(small.getAttribute("action"), { method: "POST", body: new FormData(small), headers: FRAGMENT });
+    const html = await response.text();
+    if (response.ok && small.id === "undo") upcoming = null; // what was fetched ahead comes after this battle
+    if (response.ok) show(html);
+    else await answered(new Response(html, { status: response.status }));
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    complain(word("offline_vote"));
+  } finally {
+    sending = false;
+  }
+}
+
 // --- showing -------------------------------------------------------------------------------
 
 function show(html) {
-  const title = () => document.getElementById("reveal-title") ?? document.getElementById("prompt-title") ?? document.getElementById("waiting-title");
+  // After the vote the heading says so, and it stands below the prompt's.
+  const titles = ["reveal-title", "prompt-title", "waiting-title", "survey-title"];
+  const title = () => titles.map((id) => document.getElementById(id)).find(Boolean);
   const wasReveal = document.getElementById("reveal") !== null;
   stage.innerHTML = html;
   ready();
+  if (form()) tellShown();
   if (wasReveal) scrollTo(0, 0);
-  title()?.focus({ preventScroll: true });
+  (title() ?? cards()[0])?.focus({ preventScroll: true }); // across prompts there is no heading for all
   if (document.getElementById("reveal")) say(document.getElementById("reveal-title").textContent);
-  else if (form()) say(`New battle with ${cards().length} responses.`);
+  else if (form()) say(word("new_battle", { k: cards().length }));
   else say(title()?.textContent ?? "");
 }
 
+// From here the vote before stands, and the time of this battle runs.
+function tellShown() {
+  const body = new FormData();
+  body.set("csrfmiddlewaretoken", form().elements.csrfmiddlewaretoken.value);
+  if (form().dataset.shown) fetch(form().dataset.shown, { method: "POST", body, keepalive: true }).catch(() => {});
+}
+
+// While the voter reads, the battle after this one is drawn and fetched, so that it is there at once.
+function drawAhead() {
+  clearTimeout(drawing);
+  ahead = null;
+  if (!form()?.elements.battle || !stage.dataset.ahead || preview) return;
+  drawing = setTimeout(() => (ahead = fetchStage(stage.dataset.ahead)), AHEAD_AFTER);
+}
+
 function ready() {
+  drawAhead();
   clearTimeout(reload);
+  clearTimeout(retry);
   stopClock();
-  clock.ms = 0;
+  draw();
   if (form()) {
     document.getElementById("show-keys").hidden = false;
-    const left = unranked()[0];
-    markCurrent(left ? cards().indexOf(left) : 0);
-    runClock();
+    restore();
+    equip();
+    watch();
+    if (stage.querySelector(".marks, .judge, .report, .scale-field")) import("./extras.js").then((extras) => extras.equip());
+    sendKept();
   }
+  if (hasLong()) import("./outputs.js").then((outputs) => outputs.arrange());
   const wait = document.getElementById("waiting")?.dataset.reload;
   if (wait) reload = setTimeout(lookAgain, Number(wait));
+}
+
+// Whether responses may have to be collapsed, or turns lined up.
+function hasLong() {
+  return [...stage.querySelectorAll(".card > .output")].some((one) => one.scrollHeight > 500 || one.querySelector(".turn"));
 }
 
 async function lookAgain() {
@@ -190,24 +180,19 @@ async function lookAgain() {
 // --- events --------------------------------------------------------------------------------
 
 stage.addEventListener("submit", (event) => {
+  // A form that leads to another page is the browser's.
+  if (preview || event.target.matches("#survey, [data-plain]") || event.defaultPrevented) return;
   event.preventDefault();
-  send(event.submitter);
+  if (event.target.id === "battle") send(event.submitter);
+  else exchange(event.target);
 });
 
-stage.addEventListener("change", (event) => {
-  if (!event.target.matches(".rank input")) return;
-  const card = event.target.closest(".card");
-  markCurrent(cards().indexOf(card));
-  ranked(card);
-});
-
-stage.addEventListener("focusin", (event) => {
-  const index = cards().indexOf(event.target.closest(".card"));
-  if (index >= 0) markCurrent(index);
+// What changes an order tells of it itself (ranking.js).
+stage.addEventListener("input", (event) => {
+  if (event.target.name && !event.target.matches(".ranks.main input, .report *")) edited(event.target.name);
 });
 
 stage.addEventListener("click", (event) => {
-  if (event.target.closest("#show-keys")) dialog.showModal();
   if (event.target.closest("#next") && !event.metaKey && !event.ctrlKey && !event.shiftKey) {
     event.preventDefault();
     next();
@@ -219,69 +204,20 @@ document.addEventListener("click", (event) => {
   if (skip && !skip.contains(event.target)) skip.open = false;
 });
 
-const WRITES = "input:not([type=radio], [type=checkbox]), textarea, select, [contenteditable]";
-const PRESSES = "a, button, summary, input";
-
-document.addEventListener("keydown", (event) => {
-  const skip = stage.querySelector(".skip[open]");
-  if (event.key === "Escape" && skip) {
-    skip.open = false;
-    skip.querySelector("summary").focus();
-    return;
-  }
-  if (!keysOn.checked || dialog.open || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.matches(WRITES) || event.repeat) return;
-  if (act(event)) event.preventDefault();
-});
-
-// True where the key meant something here.
-function act(event) {
-  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  if (key === "?" && form()) {
-    dialog.showModal();
+handle({
+  submit() {
+    if (form().dataset.ask !== "best" || stage.querySelector(".vote-bar .primary")) form().requestSubmit(document.getElementById("submit-by-enter"));
     return true;
-  }
-  if (document.getElementById("reveal")) {
-    if (key !== "n" && (key !== "Enter" || event.target.matches(PRESSES))) return false;
+  },
+  next() {
     next();
     return true;
-  }
-  return form() !== null && rankByKey(key, event.target);
-}
-
-function rankByKey(key, target) {
-  const all = cards();
-  if (/^[1-8]$/.test(key)) {
-    if (Number(key) > all.length) return false;
-    rankCurrent(key);
-    return true;
-  }
-  const place = "abcdefgh".indexOf(key);
-  if (key.length === 1 && place >= 0 && place < all.length) {
-    markCurrent(place, { focus: true });
-    return true;
-  }
-  // In a group of radio buttons the arrows are the browser's.
-  const step = { ArrowLeft: -1, ArrowRight: 1 }[key];
-  if (step && !target.matches("input")) {
-    markCurrent((current + step + all.length) % all.length, { focus: true });
-    return true;
-  }
-  if (key === "Backspace") {
-    clearCurrent();
-    return true;
-  }
-  if (key === "Enter" && !target.matches(PRESSES)) {
-    send(document.getElementById("submit-by-enter"));
-    return true;
-  }
-  return false;
-}
-
-// --- the voter's choice of keys ------------------------------------------------------------
-
-const KEYS = "preference-arena-keys";
-keysOn.checked = localStorage.getItem(KEYS) !== "off";
-keysOn.addEventListener("change", () => localStorage.setItem(KEYS, keysOn.checked ? "on" : "off"));
+  },
+  undo() {
+    const small = document.getElementById("undo");
+    if (small) exchange(small);
+    return small !== null;
+  },
+});
 
 ready();
