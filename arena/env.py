@@ -5,9 +5,11 @@ and what is accepted. Every variable read here is listed in docs/settings.md.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from ipaddress import ip_network
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -17,7 +19,7 @@ TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off", ""}
 
 
-def read(name: str, default: T, convert: Callable[[str], T], accepted: str) -> T:
+def read(name: str, default: T, convert: Callable[[str], T], accepted: str, *, secret: bool = False) -> T:
     """The converted value of the variable `name`, or `default` where it is not set."""
     text = os.environ.get(name)
     if text is None:
@@ -25,7 +27,10 @@ def read(name: str, default: T, convert: Callable[[str], T], accepted: str) -> T
     try:
         return convert(text)
     except (ValueError, KeyError) as error:
-        raise ImproperlyConfigured(f"{name} is {text!r}; accepted is {accepted}.") from error
+        shown = "not readable" if secret else repr(text)
+        raise ImproperlyConfigured(f"{name} is {shown}; accepted is {accepted}.") from (
+            None if secret else error
+        )
 
 
 def text(name: str, default: str = "") -> str:
@@ -72,3 +77,75 @@ def choice(name: str, default: str, options: list[str]) -> str:
         return value
 
     return read(name, default, convert, f"one of {', '.join(options)}")
+
+
+def web_address(name: str, *, plain_on: tuple[str, ...] = ("127.0.0.1", "localhost", "::1")) -> str:
+    """An https:// address without a slash at its end; plain http:// on this machine only. Empty: not set."""
+
+    def convert(value: str) -> str:
+        parts = urlsplit(value)
+        secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in plain_on)
+        if value and not (secure and parts.hostname):
+            raise ValueError(value)
+        return value.rstrip("/")
+
+    return read(name, "", convert, "an address that begins with https://")
+
+
+def mail(name: str) -> dict[str, Any]:
+    """Django's mail settings from one address, such as smtp://user:password@mail.example.org:587."""
+
+    def convert(value: str) -> dict[str, Any]:
+        parts = urlsplit(value)
+        if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+            raise ValueError(value)
+        encrypted = parts.scheme == "smtps"
+        return {
+            "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+            "EMAIL_HOST": parts.hostname,
+            "EMAIL_PORT": parts.port or (465 if encrypted else 587),
+            "EMAIL_HOST_USER": unquote(parts.username or ""),
+            "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
+            "EMAIL_USE_SSL": encrypted,
+            # Plain only where it is asked for: a relay on this machine.
+            "EMAIL_USE_TLS": not encrypted and "tls=off" not in parts.query,
+            "EMAIL_TIMEOUT": 10,
+        }
+
+    accepted = "smtp://user:password@host:port, smtps://… or smtp://host:25?tls=off"
+    return read(name, {}, lambda value: convert(value) if value else {}, accepted, secret=True)
+
+
+def choices(name: str, default: list[str], *, options: list[str]) -> list[str]:
+    """Some of the options, at least one."""
+
+    def convert(value: str) -> list[str]:
+        chosen = [part.strip() for part in value.split(",") if part.strip()]
+        if not chosen or set(chosen) - set(options):
+            raise ValueError(value)
+        return chosen
+
+    return read(name, default, convert, f"a list of {', '.join(options)}")
+
+
+def ports(name: str, default: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
+    """Ports and ranges of ports, both ends included."""
+
+    def convert(value: str) -> Sequence[tuple[int, int]]:
+        found = []
+        for part in value.split(","):
+            first, _, last = part.strip().partition("-")
+            least, most = int(first), int(last or first)
+            if not 1 <= least <= most <= 65535:
+                raise ValueError(part)
+            found.append((least, most))
+        return found
+
+    return read(name, default, convert, "a list of ports and ranges such as 443,8000-8999")
+
+
+def networks(name: str, default: list[str]) -> list[str]:
+    def convert(value: str) -> list[str]:
+        return [str(ip_network(part.strip())) for part in value.split(",") if part.strip()]
+
+    return read(name, default, convert, "a list of networks such as 10.0.0.0/8")

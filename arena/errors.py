@@ -29,8 +29,24 @@ class BattleClosed(ArenaError):
     """The battle has ended without this vote."""
 
 
+class PlaceTaken(BattleClosed):
+    """The time for this battle ran out and somebody else has judged it. The work is credited."""
+
+
 class AlreadyVoted(ArenaError):
     """This voter has voted on this battle."""
+
+
+class TooLate(ArenaError):
+    """A vote cannot be taken back any more."""
+
+
+class TooMany(ArenaError):
+    """More than one voter, or all of them, may ask for in this time."""
+
+
+class ConsentNeeded(NotAllowed):
+    """The arena asks something of the voter before the first battle. `survey` is its number."""
 
 
 class NotYourBattle(NotAllowed):

@@ -8,6 +8,8 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from arena.services import canaries
+
 
 @never_cache
 @require_safe
@@ -19,10 +21,15 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 where people can be served; 503 with a sentence for each thing that is not there."""
+    """200 where people can be served; 503 with a sentence for each thing that is not there.
+
+    `workers` says which queues are served. It changes no status: people vote without any worker.
+    """
     faults = {"database": database_fault(), "queue": queue_fault()}
     ready = not any(faults.values())
-    checks = {name: fault or "ok" for name, fault in faults.items()}
+    checks: dict[str, object] = {name: fault or "ok" for name, fault in faults.items()}
+    if not faults["database"]:
+        checks["workers"] = {queue: fault or "ok" for queue, fault in canaries.queue_faults().items()}
     return JsonResponse({"status": "ok" if ready else "unavailable", **checks}, status=200 if ready else 503)
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import dj_database_url
 from csp.constants import NONE, SELF
+from kombu import Exchange, Queue
 
-from arena import env
+from arena import catalogues, env, outbound
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -60,6 +61,8 @@ INSTALLED_APPS = [
     "django_htmx",
     "allauth",
     "allauth.account",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "rest_framework",
     "rest_framework.authtoken",
     "drf_spectacular",
@@ -72,7 +75,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.locale.LocaleMiddleware",
+    "arena.views.language.Language",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -123,7 +126,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.text("REDIS_URL")
 if REDIS_URL:
-    CACHES = {
+    CACHES: dict[str, Any] = {
         "default": {
             "BACKEND": "django.core.cache.backends.redis.RedisCache",
             "LOCATION": REDIS_URL,
@@ -131,23 +134,42 @@ if REDIS_URL:
         }
     }
 else:
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    # Files, so that limits on sign-in hold across processes. Only such limits are kept here.
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+            "LOCATION": str(DATA_DIR / "cache"),
+            "OPTIONS": {"MAX_ENTRIES": 10_000},
+        }
+    }
 
 # The job row is the truth and a message only a doorbell: see docs/architecture.md.
 JOB_LEASE_SECONDS = env.number("ARENA_JOB_LEASE_SECONDS", 60)
 JOB_BEAT_SECONDS = env.number("ARENA_JOB_BEAT_SECONDS", 10)
 JOB_REAP_SECONDS = env.number("ARENA_JOB_REAP_SECONDS", 15)
 JOB_ATTEMPTS = env.number("ARENA_JOB_ATTEMPTS", 3)
+# Work without progress for so long hangs, however alive its process: it goes to another worker.
+JOB_HANG_SECONDS = env.number("ARENA_JOB_HANG_SECONDS", 1800)
+JOB_HANG_GRACE_SECONDS = env.number("ARENA_JOB_HANG_GRACE_SECONDS", 30)
+# Pages that are told of progress as it happens, per web process; each holds one of its threads.
+JOB_STREAMS = env.number("ARENA_JOB_STREAMS", 2)
 
 BROKER_DIR = DATA_DIR / "queue"
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_CREATE_MISSING_QUEUES = True
+CELERY_TASK_QUEUES = [
+    Queue(name, Exchange(name), routing_key=name) for name in ("default", "generate", "train")
+]
+CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True
+# Acknowledged when taken: the row's lease takes the message's place, and knows better (docs/reliability.md).
+CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_TASK_ROUTES = {
     "gpu_workers.tasks.generate": {"queue": "generate"},
@@ -156,8 +178,15 @@ CELERY_TASK_ROUTES = {
 }
 if REDIS_URL:
     CELERY_BROKER_URL = REDIS_URL
+    # The same number in all three places, or the shortest that any of them knows wins.
+    VISIBILITY_SECONDS = 900
+    CELERY_VISIBILITY_TIMEOUT = VISIBILITY_SECONDS
+    CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {"visibility_timeout": VISIBILITY_SECONDS}
     CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
-        "visibility_timeout": 900,
+        "visibility_timeout": VISIBILITY_SECONDS,
+        # Looks for messages of workers that died every 10 seconds; the default is every 100.
+        "unacked_restore_interval": 10,
+        "unacked_restore_throttle": 1,
         "socket_timeout": 10,
         "socket_connect_timeout": 5,
         "socket_keepalive": True,
@@ -197,7 +226,34 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
 ACCOUNT_LOGOUT_REDIRECT_URL = "home"
-EMAIL_BACKEND = env.text("ARENA_EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
+ACCOUNT_USERNAME_BLACKLIST = ["admin", "staff", "root"]
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+
+# Sign-in through an organisation's own provider (OpenID Connect), beside passwords.
+SOCIALACCOUNT_ADAPTER = "arena.accounts.SocialAccountAdapter"
+# A local account is never taken over because an address is the same.
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = False
+OIDC_ISSUER = env.web_address("ARENA_OIDC_ISSUER")
+OIDC_NAME = env.text("ARENA_OIDC_NAME", "single sign-on")
+SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {}
+if OIDC_ISSUER:
+    SOCIALACCOUNT_PROVIDERS["openid_connect"] = {
+        "OAUTH_PKCE_ENABLED": True,
+        "APPS": [
+            {
+                "provider_id": "sso",
+                "name": OIDC_NAME,
+                "client_id": env.text("ARENA_OIDC_CLIENT_ID"),
+                "secret": env.text("ARENA_OIDC_CLIENT_SECRET"),
+                "settings": {"server_url": OIDC_ISSUER},
+            }
+        ],
+    }
+
+EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+DEFAULT_FROM_EMAIL = env.text("ARENA_EMAIL_FROM", "Preference Arena <arena@localhost>")
+globals().update(env.mail("ARENA_EMAIL_URL"))
+EMAIL_BACKEND = env.text("ARENA_EMAIL_BACKEND", EMAIL_BACKEND)
 
 SESSION_COOKIE_AGE = 60 * 60 * 24 * 180
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
@@ -208,6 +264,8 @@ SECURE_HSTS_SECONDS = 31536000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 if env.switch("ARENA_BEHIND_PROXY", False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    # Limits on sign-in count the visitor's address, not the proxy's.
+    ALLAUTH_TRUSTED_PROXY_COUNT = 1
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
@@ -219,7 +277,8 @@ CONTENT_SECURITY_POLICY = {
         "font-src": [SELF],
         "media-src": [SELF],
         "connect-src": [SELF],
-        "form-action": [SELF],
+        # Browsers hold redirects of a form to this too, and "sign in with …" is one.
+        "form-action": [SELF, *(["/".join(OIDC_ISSUER.split("/")[:3])] if OIDC_ISSUER else [])],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
         "object-src": [NONE],
@@ -248,6 +307,11 @@ SPECTACULAR_SETTINGS = {
 }
 
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("de", "Deutsch"), ("zh-hans", "简体中文")]
+LOCALE_PATHS = [catalogues.compiled(catalogues.SOURCES, DATA_DIR / "locale")]
+FORMAT_MODULE_PATH = "arena.formats"
+LANGUAGE_COOKIE_AGE = 60 * 60 * 24 * 365
+LANGUAGE_COOKIE_SECURE = HTTPS
 TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True
@@ -260,7 +324,7 @@ STORAGES = {
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG
-        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        else "arena.static_files.HashedStaticFiles"
     },
 }
 WHITENOISE_USE_FINDERS = DEBUG
@@ -268,6 +332,24 @@ WHITENOISE_USE_FINDERS = DEBUG
 # Where a contestant's endpoint may live. A contestant is set up by staff only; this
 # list says which hosts staff may name ("*" allows every public host).
 ENDPOINT_HOSTS = env.words("ARENA_ENDPOINT_HOSTS", ["127.0.0.1", "localhost"])
+# How many requests a worker has under way at one contestant's endpoint.
+ENDPOINT_REQUESTS = env.number("ARENA_ENDPOINT_REQUESTS", 8)
+# What every request to an address that somebody typed keeps to: outbound.Rules(hosts=…, **OUTBOUND).
+OUTBOUND: dict[str, Any] = {
+    "schemes": tuple(env.choices("ARENA_OUTBOUND_SCHEMES", ["http", "https"], options=["http", "https"])),
+    "ports": tuple(env.ports("ARENA_OUTBOUND_PORTS", outbound.DEFAULT_PORTS)),
+    "networks": tuple(env.networks("ARENA_OUTBOUND_NETWORKS", [])),
+}
+
+# Where webhooks may be sent. Leads name the addresses; "*" allows every public host.
+WEBHOOK_HOSTS = env.words("ARENA_WEBHOOK_HOSTS", ["*"])
+
+# A function that reads from a prompt's messages what answering it takes; see arena/services/routing.py.
+PROMPT_ROUTER = env.text("ARENA_PROMPT_ROUTER")
+# Steps of training of the demo's models; 0 is as long as their recipe says.
+DEMO_STEPS = env.number("ARENA_DEMO_STEPS", 0)
+# How many samples of a prompt are made for voters who have seen all others; 1 makes none.
+TOP_UP_SAMPLES = env.number("ARENA_TOP_UP_SAMPLES", 4)
 
 LOGGING: dict[str, Any] = {
     "version": 1,

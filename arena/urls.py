@@ -8,7 +8,9 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
+    path("api/v1/", include("annotation.api.urls")),
     path("api/v1/", include("arena.api.urls")),
     path("", include("annotation.urls")),
+    path("", include("annotation.campaign_urls")),
     path("", include("arena.views.urls")),
 ]

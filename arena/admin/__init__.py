@@ -2,9 +2,9 @@
 
 from django.contrib import admin
 
-from arena.admin import arenas, contestants, prompts, records, votes, work
+from arena.admin import arenas, contestants, doors, judges, prompts, records, votes, work
 
 admin.site.site_header = admin.site.site_title = "Preference Arena"
 admin.site.index_title = "Admin"
 
-__all__ = ["arenas", "contestants", "prompts", "records", "votes", "work"]
+__all__ = ["arenas", "contestants", "doors", "judges", "prompts", "records", "votes", "work"]

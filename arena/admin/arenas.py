@@ -23,7 +23,7 @@ class ArenaAdmin(admin.ModelAdmin):
     list_display = ["name", "pages", "slug", "modality", "k", "access", "strategy"]
     list_filter = ["access", "modality", "is_demo"]
     search_fields = ["name", "slug"]
-    readonly_fields = ["is_demo", "created_at"]
+    readonly_fields = ["judgement", "is_demo", "created_at"]  # the form has a page of its own
     prepopulated_fields = {"slug": ["name"]}
     inlines = [MembershipInline]
     actions = ["export_data_set", "start_training_run", "generate_missing"]

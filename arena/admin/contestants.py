@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from arena.admin.parts import do_for_each, signed_in
 from arena.errors import BadInput
 from arena.models import Contestant, Response
-from arena.services.contestants import bring_back_contestant, check_contestant, retire_contestant
+from arena.services.contestants import bring_back_contestant, check_contestant, retire_contestant, set_key
 from arena.services.responses import plan_generation
 
 # What made the responses may not change once there are some.
@@ -18,6 +18,7 @@ MADE_BY = [
     "arena",
     "backend",
     "checkpoint",
+    "adapter",
     "endpoint",
     "endpoint_model",
     "revision",
@@ -28,6 +29,13 @@ MADE_BY = [
 
 
 class ContestantForm(forms.ModelForm):
+    new_key = forms.CharField(
+        required=False,
+        label="endpoint key",
+        widget=forms.PasswordInput(render_value=False),
+        help_text="Kept encrypted and never shown. Empty leaves it as it is; a single - takes it away.",
+    )
+
     def clean(self) -> dict[str, Any]:
         """The same rules, in the same words, as everywhere else."""
         cleaned = super().clean() or {}
@@ -41,6 +49,12 @@ class ContestantForm(forms.ModelForm):
                 raise ValidationError(str(error)) from error
         return cleaned
 
+    def clean_capabilities(self) -> dict[str, Any]:
+        return self.cleaned_data["capabilities"] or {}
+
+    def clean_budget(self) -> dict[str, Any]:
+        return self.cleaned_data["budget"] or {}
+
     def clean_parameters(self) -> dict[str, Any]:
         return self.cleaned_data["parameters"] or {}
 
@@ -53,12 +67,21 @@ class ContestantAdmin(admin.ModelAdmin):
     list_select_related = ["arena", "parent"]
     search_fields = ["name", "description"]
     autocomplete_fields = ["parent"]
-    readonly_fields = ["created_at", "retired_at"]
+    readonly_fields = ["created_at", "retired_at", "has_key", "spent_tokens", "spent_money"]
     actions = ["retire", "bring_back", "generate_missing"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Contestant | None = None) -> list[str]:
         fixed = obj is not None and Response.objects.filter(contestant=obj).exists()
         return [*self.readonly_fields, *(MADE_BY if fixed else [])]
+
+    @admin.display(description="key kept", boolean=True)
+    def has_key(self, contestant: Contestant) -> bool:
+        return bool(contestant.endpoint_key_sealed)
+
+    def save_model(self, request: HttpRequest, obj: Contestant, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if key := form.cleaned_data.get("new_key", ""):
+            set_key(contestant=obj, key="" if key.strip() == "-" else key)
 
     @admin.action(description="Retire: draw them no more")
     def retire(self, request: HttpRequest, contestants: QuerySet[Contestant]) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
+from django.utils.translation import gettext as _
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
@@ -19,6 +20,8 @@ STATUS: dict[type[errors.ArenaError], int] = {
     errors.NotEnoughResponses: status.HTTP_409_CONFLICT,
     errors.BattleClosed: status.HTTP_409_CONFLICT,
     errors.AlreadyVoted: status.HTTP_409_CONFLICT,
+    errors.TooLate: status.HTTP_409_CONFLICT,
+    errors.TooMany: status.HTTP_429_TOO_MANY_REQUESTS,
     errors.JobLost: status.HTTP_409_CONFLICT,
     errors.BadBallot: status.HTTP_400_BAD_REQUEST,
     errors.BadInput: status.HTTP_400_BAD_REQUEST,
@@ -44,15 +47,15 @@ def answer(error: Exception, context: dict[str, Any]) -> Response | None:
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, Http404):
-        return "There is nothing at this address. See /api/v1/docs/ for what there is."
+        return _("There is nothing at this address. See /api/v1/docs/ for what there is.")
     if isinstance(error, PermissionDenied):
-        return "You may not do this."
+        return _("You may not do this.")
     if isinstance(error, exceptions.MethodNotAllowed):
-        return f"{error.detail} See /api/v1/docs/ for what this address takes."
+        return _("%(problem)s See /api/v1/docs/ for what this address takes.") % {"problem": error.detail}
     if isinstance(error, exceptions.ValidationError):
         return " ".join(_lines(error.detail))
     if isinstance(error, exceptions.ParseError):
-        return 'The body is not valid JSON. Send an object such as {"arena": "demo"}.'
+        return _('The body is not valid JSON. Send an object such as {"arena": "demo"}.')
     if isinstance(error, exceptions.APIException):
         return str(error.detail)
     return str(error)

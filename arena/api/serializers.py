@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from arena.models import Arena, Contestant, DataSet, Job, TrainingRun
+from arena.services.judgement import judgement_data, judgement_of
 
 
 class ErrorSerializer(serializers.Serializer):
@@ -29,11 +30,20 @@ class BlindPromptSerializer(serializers.Serializer):
     messages = MessageSerializer(many=True)
 
 
+class BlindFileSerializer(serializers.Serializer):
+    url = serializers.CharField(help_text="Where the file is, for the voter of this battle alone.")
+    media_type = serializers.CharField(help_text="Of the copy that voters get; pictures are image/webp.")
+
+
 class BlindSlotSerializer(serializers.Serializer):
     token = serializers.CharField(help_text="Random, of this battle alone.")
     position = serializers.IntegerField(help_text="0 is shown first.")
     text = serializers.CharField()
     html = serializers.CharField(help_text="The text rendered from Markdown and sanitised.")
+    file = BlindFileSerializer(allow_null=True, help_text="Where the response is a file; else null.")
+    prompt = BlindPromptSerializer(
+        allow_null=True, help_text="Its own prompt, where the battle has none for all (`joint` arenas)."
+    )
 
 
 class BlindBattleSerializer(serializers.Serializer):
@@ -45,7 +55,7 @@ class BlindBattleSerializer(serializers.Serializer):
 
 
 class VoteRequestSerializer(serializers.Serializer):
-    """Exactly one of ranks, best, all_bad and skip."""
+    """Exactly one of ranks, best, strength, all_bad and skip, and what the arena asks beside it."""
 
     ranks = serializers.ListField(
         child=serializers.IntegerField(min_value=1, max_value=8),
@@ -53,10 +63,21 @@ class VoteRequestSerializer(serializers.Serializer):
         help_text="One per slot by position: 1 is best, equal is tied.",
     )
     best = serializers.IntegerField(required=False, min_value=0, help_text="The position of the best one.")
+    strength = serializers.IntegerField(
+        required=False,
+        min_value=-3,
+        max_value=3,
+        help_text="Between two: -3 is 'the first is much better', 0 a tie, 3 'the second is much better'.",
+    )
     all_bad = serializers.BooleanField(required=False)
     skip = serializers.CharField(required=False, max_length=200, help_text="Why it cannot be judged.")
     active_ms = serializers.IntegerField(
         required=False, allow_null=True, min_value=0, help_text="How long the battle was in view."
+    )
+    details = serializers.DictField(
+        required=False,
+        help_text="What the arena's `judgement` asks for: criteria, confidence, reason, spans, parts, "
+        "rewrite, timing. See docs/data-format.md.",
     )
 
 
@@ -64,6 +85,7 @@ class VoteExtrasSerializer(serializers.Serializer):
     """What may come with a ballot. The ballot itself is read by arena/services/ballots.py."""
 
     active_ms = serializers.IntegerField(required=False, allow_null=True, min_value=0)
+    details = serializers.DictField(required=False)
 
 
 class RevealedSlotSerializer(serializers.Serializer):
@@ -84,9 +106,16 @@ class RevealSerializer(serializers.Serializer):
 
 
 class ArenaSerializer(serializers.ModelSerializer):
+    judgement = serializers.SerializerMethodField(help_text="What voters are asked: docs/judgements.md.")
+
     class Meta:
         model = Arena
-        fields = ["slug", "name", "description", "guidelines", "modality", "k", "access", "reveal"]
+        fields = [
+            "slug", "name", "description", "guidelines", "modality", "k", "access", "reveal", "judgement",
+        ]  # fmt: skip
+
+    def get_judgement(self, arena: Arena) -> dict[str, Any]:
+        return judgement_data(judgement_of(arena))
 
 
 class ContestantSerializer(serializers.ModelSerializer):
@@ -107,13 +136,14 @@ class ContestantSerializer(serializers.ModelSerializer):
 class LeaderboardRowSerializer(serializers.Serializer):
     contestant = serializers.IntegerField()
     model = serializers.CharField()
-    rating = serializers.FloatField()
-    lower = serializers.FloatField()
-    upper = serializers.FloatField()
-    rank = serializers.IntegerField()
-    rank_lower = serializers.IntegerField(help_text="The best place it may have.")
-    rank_upper = serializers.IntegerField(help_text="The worst place it may have.")
+    rating = serializers.FloatField(allow_null=True, help_text="Empty as long as nobody voted on it.")
+    lower = serializers.FloatField(allow_null=True)
+    upper = serializers.FloatField(allow_null=True)
+    rank = serializers.IntegerField(allow_null=True)
+    rank_lower = serializers.IntegerField(allow_null=True, help_text="The best place it may have.")
+    rank_upper = serializers.IntegerField(allow_null=True, help_text="The worst place it may have.")
     votes = serializers.IntegerField()
+    new = serializers.BooleanField(help_text="Nobody voted on it yet.")
     retired = serializers.BooleanField()
 
 
@@ -166,6 +196,42 @@ class TrainingRunRequestSerializer(serializers.Serializer):
     name = serializers.CharField(max_length=120, required=False, help_text="Of the new contestant.")
     objective = serializers.CharField(max_length=40, required=False)
     parameters = serializers.DictField(required=False, help_text="beta, learning_rate, epochs, …")
+
+
+class TrainingPlanRequestSerializer(serializers.Serializer):
+    base = serializers.IntegerField(help_text="The contestant's id to start from.")
+    data_set = serializers.IntegerField(help_text="The data set's id.")
+    parameters = serializers.DictField(required=False, help_text="What is set already.")
+
+
+class SuggestionSerializer(serializers.Serializer):
+    name = serializers.CharField()
+    value = serializers.JSONField()
+    reason = serializers.CharField()
+
+
+class TrainingPlanSerializer(serializers.Serializer):
+    """What the data set holds, what a run would take, and settings to begin with."""
+
+    votes = serializers.DictField(source="data.__dict__", help_text="How many, ties, voters, agreement, …")
+    base = serializers.DictField(source="model.__dict__", help_text="Its size.")
+    steps = serializers.IntegerField()
+    memory = serializers.IntegerField(help_text="Bytes, about.")
+    seconds = serializers.FloatField(allow_null=True, help_text="About; null where nothing like it has run.")
+    suggestions = SuggestionSerializer(many=True)
+    cautions = serializers.ListField(child=serializers.CharField())
+
+
+class LineSerializer(serializers.Serializer):
+    part = serializers.CharField(help_text="settings, after (held out) or fresh (of fresh samples).")
+    name = serializers.CharField()
+    values = serializers.ListField(child=serializers.JSONField(allow_null=True), help_text="One per run.")
+
+
+class ComparisonSerializer(serializers.Serializer):
+    runs = serializers.ListField(child=serializers.IntegerField(), help_text="Ids, in the order of values.")
+    differences = LineSerializer(many=True, help_text="Settings that are not the same in all.")
+    results = LineSerializer(many=True)
 
 
 class TrainingRunSerializer(serializers.ModelSerializer):

@@ -3,7 +3,7 @@ from csp.decorators import csp_update
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from arena.api import arenas, battles, work
+from arena.api import analyses, arenas, battles, files, judges, training, work
 from arena.api.views import TokenView, nothing_here
 
 # Swagger UI writes style attributes; scripts stay strict on its page too.
@@ -15,13 +15,23 @@ app_name = "api"
 urlpatterns = [
     path("battles/", battles.BattlesView.as_view(), name="battles"),
     path("battles/<uuid:battle_id>/vote/", battles.VoteView.as_view(), name="vote"),
+    path("battles/<uuid:battle_id>/undo/", battles.UndoView.as_view(), name="undo"),
+    path("battles/<uuid:battle_id>/files/<str:token>/", files.BattleFileView.as_view(), name="battle_file"),
+    path("responses/<int:pk>/file/", files.ResponseFileView.as_view(), name="response_file"),
     path("arenas/", arenas.ArenasView.as_view(), name="arenas"),
     path("arenas/<slug:slug>/", arenas.ArenaView.as_view(), name="arena"),
     path("arenas/<slug:slug>/leaderboard/", arenas.LeaderboardView.as_view(), name="leaderboard"),
+    path("arenas/<slug:slug>/leaderboard/analysis/", analyses.AnalysisView.as_view(), name="analysis"),
+    path("arenas/<slug:slug>/leaderboard/compare/", analyses.TwoComparedView.as_view(), name="compare"),
     path("arenas/<slug:slug>/contestants/", arenas.ContestantsView.as_view(), name="contestants"),
+    path("arenas/<slug:slug>/judges/", judges.JudgesView.as_view(), name="judges"),
+    path("arenas/<slug:slug>/judges/<int:pk>/work/", judges.JudgeWorkView.as_view(), name="judge_work"),
     path("data-sets/", work.DataSetsView.as_view(), name="data_sets"),
     path("data-sets/<int:pk>/", work.DataSetView.as_view(), name="data_set"),
+    path("data-sets/<int:pk>/download/", work.DataSetDownloadView.as_view(), name="data_set_download"),
     path("training-runs/", work.TrainingRunsView.as_view(), name="training_runs"),
+    path("training-runs/plan/", training.TrainingPlanView.as_view(), name="training_plan"),
+    path("training-runs/compare/", training.TrainingComparisonView.as_view(), name="training_compare"),
     path("training-runs/<int:pk>/", work.TrainingRunView.as_view(), name="training_run"),
     path("training-runs/<int:pk>/metrics/", work.TrainingMetricsView.as_view(), name="training_metrics"),
     path("jobs/", work.JobsView.as_view(), name="jobs"),

@@ -66,7 +66,7 @@ class TokenThrottle(SimpleRateThrottle):
         return f"token:{request.META.get('REMOTE_ADDR', '')}:{name}"
 
 
-@extend_schema(responses={200: dict[str, str], **errors(400, 429)})
+@extend_schema(summary="Your token", responses={200: dict[str, str], **errors(400, 429)})
 class TokenView(ObtainAuthToken):
     """Your token, for your username and password. Send it as `Authorization: Token …`."""
 

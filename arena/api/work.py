@@ -4,6 +4,9 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
+from django.http import StreamingHttpResponse
+from django.utils.translation import gettext as _
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
@@ -24,6 +27,7 @@ from arena.models import Contestant, DataSet, Job, TrainingRun
 from arena.services import access, jobs
 from arena.services.data_sets import request_data_set
 from arena.services.training import request_training
+from arena.views.data_sets import zip_of
 
 OF_ARENA = OpenApiParameter("arena", str, description="Only those of the arena with this slug.")
 
@@ -34,7 +38,7 @@ class ManagersView(View):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         if not request.user.is_authenticated:
-            raise SignInNeeded("This is for the leads of an arena. Sign in, or send your token.")
+            raise SignInNeeded(_("This is for the leads of an arena. Sign in, or send your token."))
 
     def user(self) -> User:
         """Who asks; `initial` has turned away everybody else."""
@@ -51,12 +55,19 @@ class ManagersView(View):
     def one(self, rows: QuerySet[Any], pk: int, name: str) -> Any:
         row = rows.filter(pk=pk).first()
         if row is None:
-            raise NotFound(f"There is no {name} {pk}, or it is not of an arena that you lead.")
+            raise NotFound(
+                _("There is no %(name)s %(pk)s, or it is not of an arena that you lead.")
+                % {"name": name, "pk": pk}
+            )
         return row
 
     def data_sets(self) -> QuerySet[DataSet]:
         managed = access.managed_arenas(self.request.user)
         return DataSet.objects.filter(arena__in=managed).select_related("arena", "job__arena")
+
+    def contestants(self) -> QuerySet[Contestant]:
+        managed = access.managed_arenas(self.request.user)
+        return Contestant.objects.filter(arena__in=managed).select_related("arena")
 
     def training_runs(self) -> QuerySet[TrainingRun]:
         managed = access.managed_arenas(self.request.user)
@@ -100,6 +111,19 @@ class DataSetView(ManagersView):
         return Response(DataSetSerializer(self.one(self.data_sets(), pk, "data set")).data)
 
 
+class DataSetDownloadView(ManagersView):
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        return super().perform_content_negotiation(request, force=True)  # who asks for a zip gets one
+
+    @extend_schema(
+        summary="Download a data set",
+        description="All its files as one zip, after their checksums were verified.",
+        responses={(200, "application/zip"): OpenApiTypes.BINARY, **errors(400, 401, 404)},
+    )
+    def get(self, request: Request, pk: int) -> StreamingHttpResponse:
+        return zip_of(self.one(self.data_sets(), pk, "data set"))
+
+
 class TrainingRunsView(ManagersView):
     @extend_schema(
         operation_id="training_runs_list",
@@ -119,8 +143,7 @@ class TrainingRunsView(ManagersView):
     def post(self, request: Request) -> Response:
         wanted = checked(TrainingRunRequestSerializer, request.data)
         data_set = self.one(self.data_sets(), wanted.pop("data_set"), "data set")
-        contestants = Contestant.objects.filter(arena__in=access.managed_arenas(request.user))
-        base = self.one(contestants.select_related("arena"), wanted.pop("base"), "contestant")
+        base = self.one(self.contestants(), wanted.pop("base"), "contestant")
         run = request_training(base=base, data_set=data_set, by=self.user(), **wanted)
         return Response(TrainingRunSerializer(run).data, status=status.HTTP_201_CREATED)
 

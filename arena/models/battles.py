@@ -4,6 +4,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from arena.models.arenas import Arena
 from arena.models.contestants import Contestant
@@ -20,13 +21,14 @@ class Voter(models.Model):
     """Somebody or something that votes: a signed-in user, a browser session, a file's annotator, a judge."""
 
     class Kind(models.TextChoices):
-        PERSON = "person"
-        IMPORTED = "imported"
-        JUDGE = "judge", "language model as judge"
-        SIMULATED = "simulated"
+        PERSON = "person", _("Person")
+        IMPORTED = "imported", _("Imported")
+        JUDGE = "judge", _("language model as judge")
+        SIMULATED = "simulated", _("Simulated")
+        ADJUDICATED = "adjudicated", _("an adjudicator's last word")
 
     pseudonym = models.CharField(max_length=120, unique=True, default=random_token)
-    kind = models.CharField(max_length=10, choices=Kind, default=Kind.PERSON)
+    kind = models.CharField(max_length=12, choices=Kind, default=Kind.PERSON)
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="voter"
     )
@@ -44,6 +46,15 @@ class BattleQuerySet(models.QuerySet["Battle"]):
 class Battle(models.Model):
     """One prompt and K responses in shuffled, anonymous slots, shown to one voter."""
 
+    class Purpose(models.TextChoices):
+        """What the answer is for. Only ordinary ones are counted unless somebody asks for others."""
+
+        ORDINARY = "", _("ordinary")
+        GOLD = "gold", _("gold question: the answer is known")
+        REPEAT = "repeat", _("repeat: the voter has judged it before")
+        QUALIFICATION = "qualification", _("Qualification")
+        ADJUDICATION = "adjudication", _("Adjudication")
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     arena = models.ForeignKey(Arena, on_delete=models.PROTECT, related_name="battles")
     prompt = models.ForeignKey(
@@ -56,6 +67,13 @@ class Battle(models.Model):
     )
     voter = models.ForeignKey(Voter, on_delete=models.PROTECT, related_name="battles")
     k = models.PositiveSmallIntegerField()
+    channel = models.CharField(
+        max_length=60,
+        blank=True,
+        default="",
+        help_text="Where it is shown: empty for free voting, campaign:ID for a campaign.",
+    )
+    purpose = models.CharField(max_length=14, blank=True, default=Purpose.ORDINARY, choices=Purpose)
     strategy = models.CharField(max_length=12, help_text="How the contestants were drawn.")
     propensity = models.FloatField(
         null=True, blank=True, help_text="The probability with which this set of contestants was drawn."
@@ -63,6 +81,20 @@ class Battle(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     closed_at = models.DateTimeField(
         null=True, blank=True, help_text="When it was voted on, skipped or replaced."
+    )
+    shown_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it came on the screen: a battle is often fetched ahead."
+    )
+    revealed_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the voter was told the names; no undo from then on."
+    )
+    replaces = models.OneToOneField(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="replaced_by",
+        help_text="The battle whose vote was undone and which is shown anew as this one.",
     )
 
     objects = BattleQuerySet.as_manager()
@@ -72,9 +104,10 @@ class Battle(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(k__gte=2, k__lte=8), name="battle_k_2_to_8"),
             # Two tabs opened at once get the same battle: a second one would be a second draw.
+            # A campaign has a battle of its own beside that of free voting.
             models.UniqueConstraint(
-                fields=["arena", "voter"],
-                name="one_open_battle_per_arena_and_voter",
+                fields=["arena", "voter", "channel"],
+                name="one_open_battle_per_channel_and_voter",
                 condition=Q(closed_at=None),
             ),
         ]

@@ -1,5 +1,6 @@
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from arena.models.arenas import Arena
 
@@ -17,20 +18,25 @@ class Job(models.Model):
     """
 
     class Kind(models.TextChoices):
-        GENERATE = "generate", "generate responses"
-        TRAIN = "train", "training run"
-        EXPORT = "export", "export a data set"
-        DEMO_MODELS = "demo_models", "build the demo's models"
+        GENERATE = "generate", _("generate responses")
+        TRAIN = "train", _("training run")
+        EXPORT = "export", _("export a data set")
+        ANALYSIS = "analysis", _("analyse a leaderboard")
+        JUDGE = "judge", _("ask a judge")
+        DEMO_MODELS = "demo_models", _("build the demo's models")
 
     class State(models.TextChoices):
-        QUEUED = "queued"
-        RUNNING = "running"
-        DONE = "done"
-        FAILED = "failed"
-        CANCELLED = "cancelled"
-        QUARANTINED = "quarantined", "given up: it ended its worker too often"
+        QUEUED = "queued", _("Queued")
+        RUNNING = "running", _("Running")
+        DONE = "done", _("Done")
+        FAILED = "failed", _("Failed")
+        CANCELLED = "cancelled", _("Cancelled")
+        QUARANTINED = "quarantined", _("given up: it ended its worker too often")
 
     kind = models.CharField(max_length=12, choices=Kind)
+    priority = models.SmallIntegerField(
+        default=0, help_text="A higher one is taken first. 10: somebody waits in front of the screen."
+    )
     arena = models.ForeignKey(Arena, null=True, blank=True, on_delete=models.CASCADE, related_name="jobs")
     title = models.CharField(max_length=200)
     payload = models.JSONField(default=dict, blank=True)
@@ -43,6 +49,9 @@ class Job(models.Model):
     rung_at = models.DateTimeField(null=True, blank=True, help_text="When the queue was last told of it.")
     cancel_requested = models.BooleanField(default=False)
     done = models.PositiveIntegerField(default=0)
+    done_before = models.PositiveIntegerField(
+        default=0, help_text="How much was done when this attempt began."
+    )
     total = models.PositiveIntegerField(default=0)
     message = models.CharField(max_length=300, blank=True, help_text="What it is doing now.")
     log = models.TextField(blank=True)
@@ -66,7 +75,10 @@ class Job(models.Model):
                 condition=models.Q(state__in=["queued", "running"]) & ~models.Q(unique_key=""),
             ),
         ]
-        indexes = [models.Index(fields=["state", "lease_until"], name="jobs_to_reap")]
+        indexes = [
+            models.Index(fields=["state", "lease_until"], name="jobs_to_reap"),
+            models.Index(fields=["state", "kind", "-priority", "id"], name="jobs_to_take"),
+        ]
 
     def __str__(self) -> str:
         return self.title
@@ -78,3 +90,42 @@ class Job(models.Model):
     @property
     def percent(self) -> int:
         return min(100, 100 * self.done // self.total) if self.total else (100 if self.state == "done" else 0)
+
+    @property
+    def rate(self) -> float | None:
+        """How much of `total` this attempt does in a second; None while nothing can be said."""
+        if self.started_at is None or self.progress_at is None or self.done <= self.done_before:
+            return None
+        seconds = (self.progress_at - self.started_at).total_seconds()
+        return (self.done - self.done_before) / seconds if seconds >= 1 else None
+
+    @property
+    def seconds_left(self) -> int | None:
+        """About how long it will take yet, at the rate so far."""
+        if self.state != self.State.RUNNING or not self.rate or self.done >= self.total:
+            return None
+        return max(1, round((self.total - self.done) / self.rate))
+
+    @property
+    def minutes_left(self) -> int | None:
+        return None if self.seconds_left is None else round(self.seconds_left / 60)
+
+    @property
+    def hours_left(self) -> int | None:
+        return None if self.seconds_left is None else round(self.seconds_left / 3600)
+
+
+class Canary(models.Model):
+    """One queue's newest canary: a message that asks for nothing but to be heard.
+
+    A worker whose process lives may still hear nothing (its connection is dead and nobody told it).
+    Only a message that comes out at the other end shows that a queue is served.
+    """
+
+    queue = models.CharField(max_length=40, unique=True)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    heard_at = models.DateTimeField(null=True, blank=True)
+    worker = models.CharField(max_length=120, blank=True)
+
+    def __str__(self) -> str:
+        return self.queue

@@ -14,7 +14,19 @@ class Response(models.Model):
     )
     text = models.TextField(blank=True, help_text="What the voter reads: template tokens stripped.")
     raw = models.TextField(blank=True, help_text="What the model gave, where it differs from the text.")
+    file = models.CharField(
+        max_length=200, blank=True, help_text="Where the response is a file: its path in the media folder."
+    )
+    media_type = models.CharField(max_length=100, blank=True)
+    messages = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="Where the response is a conversation of several turns: its messages; else empty.",
+    )
     html = models.TextField(blank=True, help_text="The text rendered and sanitised, made once.")
+    renderer = models.PositiveSmallIntegerField(
+        default=0, help_text="The version of the renderer that made the HTML."
+    )
     sha256 = models.CharField(max_length=64)
     made_by = models.JSONField(
         default=dict,

@@ -3,6 +3,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.db.models import Exists, OuterRef, Q, Subquery
+from django.utils.translation import gettext_lazy as _
 
 from arena.models.arenas import Arena
 from arena.models.battles import Battle, Voter
@@ -36,10 +37,10 @@ class Vote(models.Model):
     """The voter's answer to a battle. Append-only: never edited or deleted; its id is its place."""
 
     class Kind(models.TextChoices):
-        RANKING = "ranking"
-        BEST = "best", "best only"
-        ALL_BAD = "all_bad", "all bad"
-        SKIP = "skip", "cannot judge"
+        RANKING = "ranking", _("Ranking")
+        BEST = "best", _("best only")
+        ALL_BAD = "all_bad", _("all bad")
+        SKIP = "skip", _("cannot judge")
 
     arena = models.ForeignKey(Arena, on_delete=models.PROTECT, related_name="votes")
     battle = models.ForeignKey(Battle, on_delete=models.PROTECT, related_name="votes")
@@ -95,9 +96,9 @@ class VoteRuling(models.Model):
     """Takes a vote out of the count, or puts it back: who, when and why. The newest one holds."""
 
     class Action(models.TextChoices):
-        WITHDRAWN = "withdrawn", "withdrawn by the voter"
-        QUARANTINED = "quarantined", "quarantined by the lead or a check"
-        RESTORED = "restored", "restored to the count"
+        WITHDRAWN = "withdrawn", _("withdrawn by the voter")
+        QUARANTINED = "quarantined", _("quarantined by the lead or a check")
+        RESTORED = "restored", _("restored to the count")
 
     vote = models.ForeignKey(Vote, on_delete=models.PROTECT, related_name="rulings")
     action = models.CharField(max_length=12, choices=Action)

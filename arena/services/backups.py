@@ -2,8 +2,9 @@
 
 A zip: `backup.json` (what is in it), `tables/*.jsonl` (a row per line, by column name) and
 `files/` (data sets, training results, uploads). It does not hold sessions, API tokens,
-users' groups, the queue or the secret key, nor checkpoints outside the data folder, such
-as the demo's, which their machine makes again.
+users' groups, the queue or the secret key; nor webhooks, whose receivers must not hear of
+the same votes from a copy; nor checkpoints outside the data folder, such as the demo's,
+which their machine makes again.
 """
 
 import json
@@ -15,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
@@ -28,17 +30,28 @@ from arena.models import (
     AuditEntry,
     Battle,
     Contestant,
+    Conversation,
     DataSet,
+    Draft,
+    GuidelineVersion,
+    Invitation,
     Job,
+    Judge,
     Leaderboard,
     Membership,
+    Preference,
     Prompt,
+    Report,
     Response,
     Slot,
+    Survey,
+    SurveyAnswer,
     TrainingMetric,
     TrainingRun,
+    Turn,
     Vote,
     Voter,
+    VoterRuling,
     VoteRuling,
 )
 from arena.services import matchmaking, vote_log
@@ -49,22 +62,48 @@ SUMMARY = "backup.json"
 # The second part leads from a row to its arena; without one, a row belongs to no single arena.
 TABLES: list[tuple[type[models.Model], str]] = [
     (User, ""),
+    (Preference, ""),
     (Arena, "slug"),
+    (Invitation, "arena__slug"),
     (Membership, "arena__slug"),
     (Job, "arena__slug"),
+    (Voter, "battles__arena__slug"),
     (Prompt, "arena__slug"),
     (Contestant, "arena__slug"),
     (Response, "prompt__arena__slug"),
-    (Voter, "battles__arena__slug"),
+    (Judge, "arena__slug"),
     (Battle, "arena__slug"),
     (Slot, "battle__arena__slug"),
+    (Conversation, "arena__slug"),
+    (Turn, "conversation__arena__slug"),
     (Vote, "arena__slug"),
     (VoteRuling, "vote__arena__slug"),
+    (GuidelineVersion, "arena__slug"),
+    (Draft, "battle__arena__slug"),
+    (Report, "slot__battle__arena__slug"),
+    (Survey, "arena__slug"),
+    # What people said of themselves stays here when one arena is passed on.
+    (SurveyAnswer, ""),
+    (VoterRuling, "arena__slug"),
     (Leaderboard, "arena__slug"),
     (DataSet, "arena__slug"),
     (TrainingRun, "arena__slug"),
     (TrainingMetric, "run__arena__slug"),
     (AuditEntry, ""),
+    # Of the package that asks people, which this one does not import.
+    *(
+        (apps.get_model("annotation", name), path)
+        for name, path in (
+            ("Campaign", "arena__slug"),
+            ("Item", "campaign__arena__slug"),
+            ("Annotator", "campaign__arena__slug"),
+            ("Assignment", "campaign__arena__slug"),
+            ("AnnotatorRuling", "annotator__campaign__arena__slug"),
+            # A panel's ids stay here when one arena is passed on.
+            ("PanelIdentity", ""),
+            ("PanelEvent", "campaign__arena__slug"),
+        )
+    ),
 ]
 FOLDERS = {"data-sets": "DATA_SETS_DIR", "runs": "RUNS_DIR", "media": "MEDIA_ROOT", "models": "MODELS_DIR"}
 PER_ARENA = {"data-sets", "runs"}  # these have a folder for each arena's slug
@@ -161,6 +200,11 @@ def _rows(model: type[models.Model], path: str, slug: str | None) -> models.Quer
     everything = model._default_manager.order_by("pk")
     if slug is None:
         return everything
+    if model is Voter:
+        # Who asked something and never got a battle of it is named by the prompt alone.
+        here = models.Q(battles__arena__slug=slug) | models.Q(prompts__arena__slug=slug)
+        here |= models.Q(campaigns__campaign__arena__slug=slug)
+        return everything.filter(here).distinct()
     if path:
         return everything.filter(**{path: slug}).distinct()
     # The accounts an arena's rows may name; what was done elsewhere stays elsewhere.
@@ -225,7 +269,7 @@ def _restore(
                 with archive.open(table_of(model)) as stream:
                     rows[model._meta.label_lower] = reader.read(model, stream)
             if slug is not None:
-                Voter.objects.filter(battles=None).delete()
+                Voter.objects.filter(battles=None, prompts=None, campaigns=None).delete()
             _set_sequences()
             files = _unpack_all(archive, [name for name in archive.namelist() if _wanted(name, slug)])
     except (DatabaseFault, KeyError, ValueError, ValidationError) as error:

@@ -17,6 +17,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q, Value
 from django.db.models.functions import Concat, Now, Right
+from django.utils.translation import gettext as _
 from kombu.exceptions import ChannelError, KombuError
 from redis.exceptions import RedisError
 
@@ -32,7 +33,12 @@ TASKS: dict[str, tuple[str, str]] = {
     Job.Kind.TRAIN: ("gpu_workers.tasks.train", "train"),
     Job.Kind.DEMO_MODELS: ("gpu_workers.tasks.build_demo_models", "train"),
     Job.Kind.EXPORT: ("arena.tasks.export_data_set", "default"),
+    Job.Kind.ANALYSIS: ("arena.tasks.analyse_leaderboard", "default"),
+    Job.Kind.JUDGE: ("gpu_workers.tasks.judge", "generate"),
 }
+QUEUES = sorted({queue for _task, queue in TASKS.values()})
+# Somebody waits in front of the screen.
+LIVE = 10
 RING_AGAIN_AFTER = timedelta(seconds=30)
 LOG_LIMIT = 100_000
 
@@ -45,9 +51,12 @@ def enqueue(
     payload: Mapping[str, Any] | None = None,
     total: int = 0,
     unique_key: str = "",
+    priority: int = 0,
     created_by: User | None = None,
 ) -> Job:
     """A new job, told to the queue once this transaction is committed.
+
+    Of the jobs that wait in one queue, a worker takes one of the highest `priority`.
 
     With a `unique_key` there is at most one unfinished job of that key: where one
     exists it is returned instead.
@@ -59,6 +68,7 @@ def enqueue(
         payload=dict(payload or {}),
         total=total,
         unique_key=unique_key,
+        priority=priority,
         created_by=created_by,
         max_attempts=settings.JOB_ATTEMPTS,
     )
@@ -71,7 +81,7 @@ def enqueue(
 
 def _create_or_waiting(row: Job) -> Job | None:
     """Store the row, or give the unfinished job that has its key. That one may end meanwhile: then again."""
-    for _ in range(5):
+    for _attempt in range(5):
         try:
             with transaction.atomic():
                 row.save(force_insert=True)
@@ -82,7 +92,7 @@ def _create_or_waiting(row: Job) -> Job | None:
         waiting = Job.objects.unfinished().filter(unique_key=row.unique_key).first()
         if waiting is not None:
             return waiting
-    raise BadInput("The same work was queued and ended several times just now. Try again.")
+    raise BadInput(_("The same work was queued and ended several times just now. Try again."))
 
 
 def ring(job: Job) -> None:
@@ -101,6 +111,13 @@ def note_unheard(job_id: int) -> None:
     Job.objects.filter(pk=job_id, state=Job.State.QUEUED).update(rung_at=None)
 
 
+def ring_again(job_id: int) -> None:
+    """Tell the queue anew of a job whose message was used for a more urgent one."""
+    job = Job.objects.filter(pk=job_id, state=Job.State.QUEUED).first()
+    if job is not None:
+        ring(job)
+
+
 def claim(*, job_id: int, owner: str) -> Job | None:
     """Take the job, or None: somebody else has it, it is finished, or it is not yet time."""
     due = Q(run_at=None) | Q(run_at__lte=Now())
@@ -111,6 +128,7 @@ def claim(*, job_id: int, owner: str) -> Job | None:
         state=Job.State.RUNNING,
         attempt=F("attempt") + 1,
         lease_owner=owner,
+        done_before=F("done"),
         lease_until=_lease_end(),
         started_at=Now(),
         progress_at=Now(),
@@ -121,6 +139,30 @@ def claim(*, job_id: int, owner: str) -> Job | None:
         return None
     # Between the update and this read another claim is impossible: the lease has just begun.
     return Job.objects.get(pk=job_id)
+
+
+def most_urgent(job_id: int) -> int:
+    """The job to take at this ring: the one rung for, or a more urgent one of the same queue.
+
+    A broker hands out messages in their order; the rows know what is urgent.
+    """
+    rung = Job.objects.filter(pk=job_id).only("kind", "priority").first()
+    if rung is None:
+        return job_id
+    waiting = _waiting(rung.kind).filter(priority__gt=rung.priority).order_by("-priority", "id")
+    return waiting.values_list("pk", flat=True).first() or job_id
+
+
+def more_urgent_waits(job: Job) -> bool:
+    """Whether the work of this job should let another go first."""
+    return bool(_waiting(job.kind).filter(priority__gt=job.priority).exists())
+
+
+def _waiting(kind: str) -> Any:
+    """Queued jobs that are due, of this kind's task."""
+    kinds = [other for other, task in TASKS.items() if task == TASKS[kind]]
+    due = Q(run_at=None) | Q(run_at__lte=Now())
+    return Job.objects.filter(due, kind__in=kinds, state=Job.State.QUEUED, cancel_requested=False)
 
 
 def beat(job: Job) -> bool:
@@ -221,22 +263,31 @@ def retry(job: Job) -> Job:
                 run_at=None,
             )
     except IntegrityError:
-        raise BadInput("The same work is already queued or running. Wait for it to end.") from None
+        raise BadInput(_("The same work is already queued or running. Wait for it to end.")) from None
     if not queued:
-        raise BadInput("Only a failed, cancelled or given-up job can be tried again.")
+        raise BadInput(_("Only a failed, cancelled or given-up job can be tried again."))
     job.refresh_from_db()
     transaction.on_commit(lambda: ring(job))
     return job
 
 
 def reap() -> dict[str, int]:
-    """Put right what got lost: expired leases, jobs given up, messages never heard. Safe to run twice."""
-    expired = Job.objects.filter(state=Job.State.RUNNING, lease_until__lt=Now())
+    """Put right what got lost: expired leases, work that hangs, jobs given up, messages never heard.
+
+    Safe to run twice, and in several places at once.
+    """
+    # Its process lives and renews the lease, but the work in it stands still: a dead lock, an endless loop.
+    hung = Q(progress_at__lt=Now() - timedelta(seconds=settings.JOB_HANG_SECONDS))
+    expired = Job.objects.filter(Q(lease_until__lt=Now()) | hung, state=Job.State.RUNNING)
     cancelled = expired.filter(cancel_requested=True).update(
         state=Job.State.CANCELLED, message="Cancelled", finished_at=Now(), lease_until=None
     )
     # One that is cancelled from here on is left to the next round.
     expired = expired.filter(cancel_requested=False)
+    # An attempt that got on is no sign of a job that ends its worker: a long fill may lose many.
+    expired.filter(done__gt=F("done_before")).update(
+        max_attempts=F("max_attempts") + 1, done_before=F("done")
+    )
     given_up = expired.filter(attempt__gte=F("max_attempts")).update(
         state=Job.State.QUARANTINED,
         finished_at=Now(),

@@ -10,25 +10,22 @@ import io
 import json
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
-from arena.models import Arena, Contestant, Leaderboard, Vote
-from arena.services import vote_log
-from arena.services.vote_log import LoggedVote, Marks
-from ranking import Votes, fit
+from arena.errors import BadInput
+from arena.models import Arena, Contestant, Leaderboard, Vote, Voter
+from arena.services import board_fit, vote_log
+from arena.services.afterwards import do_afterwards
+from arena.services.vote_log import COUNTED_SOURCES, LoggedVote, Marks
 from ranking.result import METHOD_VERSION
 
-LEVEL = 0.95
-SEED = 0
-# With fewer voters the spread between them is known too badly to widen intervals by it.
-VOTERS_TO_CLUSTER = 20
 COLUMNS = (
-    "rank", "rank_lower", "rank_upper", "model", "rating", "lower", "upper", "votes", "retired",
+    "rank", "rank_lower", "rank_upper", "model", "rating", "lower", "upper", "votes", "new", "retired",
 )  # fmt: skip
 
 RECENT = timedelta(seconds=5)
@@ -37,11 +34,20 @@ MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 _fitting: dict[int, threading.Lock] = defaultdict(threading.Lock)
 
 
-def current_leaderboard(arena: Arena) -> Leaderboard:
+def current_leaderboard(arena: Arena, sources: Sequence[str] = COUNTED_SOURCES) -> Leaderboard:
     """The leaderboard after the newest vote and ruling: the newest snapshot, or a new fit.
 
-    Requests that come while a fit is under way wait for it rather than fit again.
+    `sources` are the kinds of voters that count. Of other kinds than the usual ones a board is
+    fitted for this once and not kept. Requests that come while a fit is under way wait for
+    it rather than fit again. Raises BadInput for an unknown kind.
     """
+    if unknown := [source for source in sources if source not in Voter.Kind.values]:
+        raise BadInput(
+            _("There is no kind of voter %(unknown)r. Known are %(known)s.")
+            % {"unknown": unknown[0], "known": ", ".join(Voter.Kind.values)}
+        )
+    if set(sources) != set(COUNTED_SOURCES):
+        return _fit_board(arena, vote_log.settled_marks(arena) or Marks(0, 0, 0), sorted(set(sources)))
     board = _newest_if_current(arena)
     if board is not None:
         return board
@@ -50,19 +56,32 @@ def current_leaderboard(arena: Arena) -> Leaderboard:
 
 
 def recent_leaderboard(arena: Arena) -> Leaderboard:
-    """A leaderboard that is some seconds old at most, or being renewed by somebody else now.
+    """The newest snapshot, for the reveal after each vote: nobody who votes waits for a fit.
 
-    For the reveal after each vote: in a busy arena it must not wait for a fit per vote.
+    One that is more than some seconds old is fitted anew as soon as the request is answered.
     """
     newest = _newest(arena)
     if newest is None:
         return current_leaderboard(arena)
-    if newest.created_at > timezone.now() - RECENT or not _fitting[arena.pk].acquire(blocking=False):
-        return newest
+    if newest.created_at <= timezone.now() - RECENT:
+        do_afterwards(f"The leaderboard of {arena.slug}", lambda: _renew(arena))
+    return newest
+
+
+def _renew(arena: Arena) -> None:
+    """Fit the votes since the newest snapshot, unless somebody does so now."""
+    if not _fitting[arena.pk].acquire(blocking=False):
+        return
     try:
-        return _newest_if_current(arena) or fit_leaderboard(arena=arena)
+        if _newest_if_current(arena) is None:
+            fit_leaderboard(arena=arena)
     finally:
         _fitting[arena.pk].release()
+
+
+def sources_in(words: str) -> Sequence[str]:
+    """The kinds of voters in "person,judge", as addresses ask for them; the usual ones for none."""
+    return [word.strip() for word in words.split(",") if word.strip()] or COUNTED_SOURCES
 
 
 def fit_leaderboard(*, arena: Arena) -> Leaderboard:
@@ -74,18 +93,21 @@ def fit_leaderboard(*, arena: Arena) -> Leaderboard:
         if newest is not None:
             return newest
         up_to = Marks(0, 0, 0)
+    board = _fit_board(arena, up_to, COUNTED_SOURCES)
+    board.save()
+    _thin_out(board)
+    return board
+
+
+def _fit_board(arena: Arena, up_to: Marks, sources: Sequence[str]) -> Leaderboard:
+    """A snapshot of the votes up to the marks, not stored."""
     contestants = _contestants(arena)
-    votes = vote_log.read_votes(arena, up_to)
+    votes = _votes_of(vote_log.read_votes(arena, up_to), sources)
     out = vote_log.ruled_out(arena, up_to.last_ruling)
-    settings = {
-        "method_version": METHOD_VERSION,
-        "level": LEVEL,
-        "seed": SEED,
-        "cluster": "voter" if _voters(votes, out) >= VOTERS_TO_CLUSTER else None,
-        "contestants": contestants,
-    }
-    method, rows, details = _fitted(settings, votes, out)
-    board = Leaderboard.objects.create(
+    counted = board_fit.counted_votes(votes, out)
+    settings = board_fit.settings_for(contestants, counted, sources)
+    method, rows, details = _fitted(settings, counted)
+    return Leaderboard(
         arena=arena,
         last_vote=up_to.last_vote,
         last_ruling=up_to.last_ruling,
@@ -95,16 +117,22 @@ def fit_leaderboard(*, arena: Arena) -> Leaderboard:
         settings=settings,
         rows=rows,
         fit=details,
+        created_at=timezone.now(),
     )
-    _thin_out(board)
-    return board
 
 
 def reproduce(board: Leaderboard) -> list[dict[str, Any]]:
     """The rows of the snapshot, computed again from the log and its settings."""
+    return _fitted(board.settings, votes_behind(board))[1]
+
+
+def votes_behind(board: Leaderboard) -> list[LoggedVote]:
+    """The votes that the snapshot was fitted to."""
     log = [vote for vote in vote_log.read_votes(board.arena) if vote.id <= board.last_vote]
-    out = vote_log.ruled_out(board.arena, board.last_ruling)
-    return _fitted(board.settings, log, out)[1]
+    # A board from before voters' kinds were told apart counted all of them.
+    if "sources" in board.settings:
+        log = _votes_of(log, board.settings["sources"])
+    return board_fit.counted_votes(log, vote_log.ruled_out(board.arena, board.last_ruling))
 
 
 def leaderboard_data(board: Leaderboard) -> dict[str, Any]:
@@ -128,11 +156,11 @@ def leaderboard_csv(board: Leaderboard) -> str:
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     for row in board.rows:
-        writer.writerow([_harmless(row[column]) for column in COLUMNS])
+        writer.writerow([harmless(row[column]) for column in COLUMNS])
     return text.getvalue()
 
 
-def _harmless(value: Any) -> Any:
+def harmless(value: Any) -> Any:
     if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r", "\0")):
         return f"'{value}"
     return value
@@ -146,6 +174,8 @@ def _newest(arena: Arena) -> Leaderboard | None:
 def _newest_if_current(arena: Arena) -> Leaderboard | None:
     newest = _newest(arena)
     if newest is None or newest.settings.get("method_version") != METHOD_VERSION:
+        return None
+    if newest.settings.get("sources") != list(COUNTED_SOURCES):
         return None
     if (newest.last_vote, newest.last_ruling) != vote_log.newest_ids(arena):
         return None
@@ -178,43 +208,28 @@ def _digest(contestants: Sequence[dict[str, Any]]) -> str:
 
 
 def _fitted(
-    settings: dict[str, Any], votes: Sequence[LoggedVote], out: set[int]
+    settings: dict[str, Any], counted: Sequence[LoggedVote]
 ) -> tuple[str, list[dict[str, Any]], dict[str, Any]]:
     """Method, rows best first, and the details of the fit."""
-    contestants = settings["contestants"]
-    place = {one["id"]: index for index, one in enumerate(contestants)}
-    counted = [vote for vote in votes if vote.ranks is not None and vote.id not in out]
-    weighted = any(vote.weight != 1.0 for vote in counted)
-    fitted = fit(
-        Votes.from_rankings(
-            [one["name"] for one in contestants],
-            [[place[each] for each in vote.group] for vote in counted],
-            [vote.ranks or () for vote in counted],
-            voters=[vote.voter for vote in counted],
-            weights=[vote.weight for vote in counted] if weighted else None,
-        ),
-        cluster=settings["cluster"],
-        level=settings["level"],
-        seed=settings["seed"],
-    )
-    by_name = {one["name"]: one for one in contestants}
-    rows = []
-    for row in fitted.table(seed=settings["seed"]):
-        one = by_name[row.model]
-        rows.append({"contestant": one["id"], **asdict(row), "retired": one["retired"]})
+    fitted = board_fit.fit_by(settings, board_fit.engine_votes(settings["contestants"], counted))
+    rows = board_fit.board_rows(fitted, settings["contestants"], seed=settings["seed"])
+    ids = {one["name"]: one["id"] for one in settings["contestants"]}
     details = {
+        "contestants": [ids[name] for name in fitted.models],
         "strengths": fitted.strengths.tolist(),
         "covariance": fitted.covariance.tolist(),
         "converged": bool(fitted.converged),
         "iterations": int(fitted.iterations),
         "log_likelihood": float(fitted.log_likelihood),
+        "prior": fitted.prior,
+        "intervals": fitted.covariance_kind,
         "warnings": list(fitted.warnings),
     }
     return fitted.method, rows, details
 
 
-def _voters(votes: Sequence[LoggedVote], out: set[int]) -> int:
-    return len({vote.voter for vote in votes if vote.ranks is not None and vote.id not in out})
+def _votes_of(votes: Sequence[LoggedVote], sources: Collection[str]) -> list[LoggedVote]:
+    return [vote for vote in votes if vote.is_of(sources)]
 
 
 def _counts(votes: Sequence[LoggedVote], out: set[int]) -> dict[str, int]:

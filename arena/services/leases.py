@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 from arena.errors import ArenaError, JobLost
 from arena.models import Job
@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 
 # Set when this worker was told to stop (arena/keeper.py).
 _stopping = threading.Event()
+# Set in a worker, which is started again when it ends: work that hangs can be ended only with its process.
+_may_exit = threading.Event()
+HANGS = 70  # exit status
 
 
 class JobCancelled(Exception):
@@ -40,6 +43,11 @@ class GivesWay(Exception):
 def stop_all() -> None:
     """Make every job of this process stop at its next look at its lease."""
     _stopping.set()
+
+
+def allow_exit() -> None:
+    """From here on, work that goes on after its lease was lost ends this process. For workers only."""
+    _may_exit.set()
 
 
 class Lease:
@@ -89,13 +97,20 @@ class Lease:
                         waited = 0.0
                         if not jobs.beat(self.job):
                             self._lost.set()
-                            return
+                            return self._end_hanging()
                 except Exception:
                     # The database may be restarting; the lease outlasts some missed beats.
                     log.exception("The lease of job %s could not be renewed; trying again.", self.job.pk)
                     connection.close()
         finally:
             connection.close()
+
+    def _end_hanging(self) -> None:
+        """The job is another's. Work that does not notice would hold this worker's place for ever."""
+        connection.close()
+        if _may_exit.is_set() and not self._ended.wait(settings.JOB_HANG_GRACE_SECONDS):
+            log.critical("The work of job %s hangs; this worker ends, to be started again.", self.job.pk)
+            os._exit(HANGS)
 
 
 def work_on(job_id: int, work: Callable[[Lease], Mapping[str, Any] | None]) -> Job | None:
@@ -108,7 +123,11 @@ def work_on(job_id: int, work: Callable[[Lease], Mapping[str, Any] | None]) -> J
         # The message is used up, and must be sent again for another worker.
         jobs.note_unheard(job_id)
         return None
-    job = jobs.claim(job_id=job_id, owner=f"{socket.gethostname()}:{os.getpid()}")
+    chosen = jobs.most_urgent(job_id)
+    job = jobs.claim(job_id=chosen, owner=f"{socket.gethostname()}:{os.getpid()}")
+    if chosen != job_id:
+        # The message was for another, whose turn comes after.
+        jobs.ring_again(job_id)
     if job is None:
         return None
     with Lease(job) as lease:
@@ -125,6 +144,12 @@ def work_on(job_id: int, work: Callable[[Lease], Mapping[str, Any] | None]) -> J
             log.warning("%s", error)
         except ArenaError as error:
             jobs.fail(job, error=str(error))
+        except (OperationalError, InterfaceError):
+            # The database went away, or its disk is full. What is written is safe; the rest is done again
+            # when the lease has run out, here or elsewhere.
+            log.exception("Job %s lost its database; it is taken up again.", job.pk)
+            connection.close()
+            return None
         except Exception as error:
             log.exception("Job %s failed", job.pk)
             jobs.fail(job, error=f"{type(error).__name__}: {error}")

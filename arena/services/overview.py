@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import Count, F, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext as _
 
 from arena.errors import NotFound
 from arena.models import (
@@ -37,8 +38,9 @@ class Coverage:
 
 
 def arenas_for(user: User | AnonymousUser) -> QuerySet[Arena]:
-    """The arenas this user may see, each with `votes_cast` and `active_contestants`."""
+    """The arenas this user may see, each with `votes_cast`, `active_contestants` and `may_vote`."""
     return Arena.objects.visible_to(user).annotate(
+        may_vote=access.voting_in(user),
         votes_cast=_count(Vote.objects.filter(arena=OuterRef("pk")), "arena"),
         active_contestants=_count(Contestant.objects.active().filter(arena=OuterRef("pk")), "arena"),
     )
@@ -46,7 +48,7 @@ def arenas_for(user: User | AnonymousUser) -> QuerySet[Arena]:
 
 def coverage(arena: Arena) -> list[Coverage]:
     """All contestants of the arena, active ones first, with how far their responses are."""
-    prompts = Prompt.objects.active().filter(arena=arena).count()
+    prompts = Prompt.objects.drawable().filter(arena=arena).count()
     answers = (
         Response.objects.filter(contestant__arena=arena, sample=0, prompt__retired_at=None)
         .order_by()
@@ -66,7 +68,9 @@ def coverage(arena: Arena) -> list[Coverage]:
 
 def prompt_counts(arena: Arena) -> dict[str, int]:
     """Active prompts by split."""
-    splits = Prompt.objects.active().filter(arena=arena).order_by().values_list("split").annotate(Count("pk"))
+    splits = (
+        Prompt.objects.drawable().filter(arena=arena).order_by().values_list("split").annotate(Count("pk"))
+    )
     return dict(splits)
 
 
@@ -77,7 +81,7 @@ def get_contestant(*, arena: Arena, pk: int) -> Contestant:
         .first()
     )
     if contestant is None:
-        raise NotFound("There is no such contestant in this arena.")
+        raise NotFound(_("There is no such contestant in this arena."))
     return contestant
 
 
@@ -122,7 +126,7 @@ def data_sets_of(arena: Arena) -> QuerySet[DataSet]:
 def get_data_set(*, arena: Arena, number: int) -> DataSet:
     data_set = data_sets_of(arena).select_related("arena").filter(number=number).first()
     if data_set is None:
-        raise NotFound(f"{arena.name} has no data set {number}.")
+        raise NotFound(_("%(arena)s has no data set %(number)s.") % {"arena": arena.name, "number": number})
     return data_set
 
 
@@ -133,7 +137,7 @@ def training_runs_of(arena: Arena) -> QuerySet[TrainingRun]:
 def get_training_run(*, arena: Arena, pk: int) -> TrainingRun:
     run = training_runs_of(arena).select_related("created_by").filter(pk=pk).first()
     if run is None:
-        raise NotFound(f"{arena.name} has no training run {pk}.")
+        raise NotFound(_("%(arena)s has no training run %(pk)s.") % {"arena": arena.name, "pk": pk})
     return run
 
 
@@ -156,6 +160,16 @@ def jobs_for(user: User | AnonymousUser) -> QuerySet[Job]:
     return jobs[:LISTED_JOBS]
 
 
+def jobs_mark(user: User | AnonymousUser) -> tuple[object, ...]:
+    """A value that differs whenever a job that this user sees changed its state or its progress."""
+    jobs = Job.objects.all()
+    if not user.is_staff:
+        managed = Membership.objects.filter(user=user.pk, role__in=access.MANAGING).values("arena")
+        jobs = jobs.filter(arena__in=managed)
+    rows = jobs.order_by("-id")[:LISTED_JOBS].values_list("id", "state", "done", "message")
+    return tuple(rows)
+
+
 def get_job(*, pk: int, user: User | AnonymousUser) -> Job:
     """The job, for somebody who manages its arena. Raises NotFound, in the same words for all others."""
     job = Job.objects.select_related("arena").filter(pk=pk).first()
@@ -163,7 +177,7 @@ def get_job(*, pk: int, user: User | AnonymousUser) -> Job:
         access.may_manage(arena=job.arena, user=user) if job.arena else user.is_staff
     )
     if job is None or not managed:
-        raise NotFound(f"There is no job {pk}, or it is not yours to manage.")
+        raise NotFound(_("There is no job %(pk)s, or it is not yours to manage.") % {"pk": pk})
     return job
 
 

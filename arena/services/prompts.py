@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from arena.errors import BadInput
 from arena.models import Arena, Prompt
@@ -43,7 +44,10 @@ def create_prompts(
     refused, since votes and data sets name prompts by key.
     """
     if not 0 <= held_out < 1:
-        raise BadInput(f"The held-out share is {held_out}; it must be at least 0 and less than 1.")
+        raise BadInput(
+            _("The held-out share is %(held_out)s; it must be at least 0 and less than 1.")
+            % {"held_out": held_out}
+        )
     wanted: dict[str, Prompt] = {}
     for new in prompts:
         key = new.key or content_key(new.messages)
@@ -56,11 +60,16 @@ def create_prompts(
             retired_at=retired_at,
         )
         if wanted.setdefault(key, row).messages != row.messages:
-            raise BadInput(f"The key {key} stands for two different prompts. Give each its own.")
+            raise BadInput(
+                _("The key %(key)s stands for two different prompts. Give each its own.") % {"key": key}
+            )
     there = _prompts_by_key(arena, wanted)
     for key, prompt in there.items():
         if prompt.messages != wanted[key].messages:
-            raise BadInput(f"The arena has another prompt with the key {key} already. Choose another key.")
+            raise BadInput(
+                _("The arena has another prompt with the key %(key)s already. Choose another key.")
+                % {"key": key}
+            )
     Prompt.objects.bulk_create([row for key, row in wanted.items() if key not in there], batch_size=1000)
     return wanted | there
 
@@ -88,14 +97,17 @@ def drawn_split(messages: list[Message], held_out: float) -> str:
 def checked_messages(value: Any) -> list[Message]:
     """Chat messages as a user gave them, or BadInput: known roles, texts, the last one from the user."""
     if not isinstance(value, list) or not value:
-        raise BadInput("messages must be a list with at least one message.")
+        raise BadInput(_("messages must be a list with at least one message."))
     messages = [_checked_message(one) for one in value]
     if messages[-1]["role"] != "user":
-        raise BadInput("The last message must be from the user.")
+        raise BadInput(_("The last message must be from the user."))
     if any(message["role"] == "system" for message in messages[1:]):
-        raise BadInput("Only the first message may be from the system.")
+        raise BadInput(_("Only the first message may be from the system."))
     if sum(len(message["content"]) for message in messages) > LONGEST_PROMPT:
-        raise BadInput(f"The prompt is longer than {LONGEST_PROMPT:,} characters.")
+        raise BadInput(
+            _("The prompt is longer than %(longest_prompt)s characters.")
+            % {"longest_prompt": format(LONGEST_PROMPT, ",")}
+        )
     return messages
 
 
@@ -103,15 +115,18 @@ def checked_text(text: str) -> str:
     """A prompt's text without what must not be shown; BadInput where nothing is left of it."""
     clean = normalise_text(text)
     if not clean:
-        raise BadInput("The prompt is empty.")
+        raise BadInput(_("The prompt is empty."))
     return clean
 
 
 def _checked_message(one: Any) -> Message:
     if not isinstance(one, Mapping) or not isinstance(one.get("content"), str):
-        raise BadInput('Each message must be an object such as {"role": "user", "content": "…"}.')
+        raise BadInput(_('Each message must be an object such as {"role": "user", "content": "…"}.'))
     if one.get("role") not in ROLES:
-        raise BadInput(f"The role is {one.get('role')!r}; it must be one of {', '.join(ROLES)}.")
+        raise BadInput(
+            _("The role is %(role)r; it must be one of %(known)s.")
+            % {"role": one.get("role"), "known": ", ".join(ROLES)}
+        )
     return {"role": str(one["role"]), "content": checked_text(one["content"])}
 
 

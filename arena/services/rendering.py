@@ -1,28 +1,26 @@
 """What a model wrote, made safe to show: hostile input becomes clean text and sanitised HTML.
 
 The order matters: Markdown is rendered with raw HTML off, and the sanitiser has the last
-word. Images are dropped, since fetching one would tell a stranger who reads what.
+word. Images are dropped, since fetching one would tell a stranger who reads what. It is
+done once, on the server, and kept with the response: see docs/rendering.md.
 """
 
 import html
 import re
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-import nh3
-from markdown_it import MarkdownIt
-from markdown_it.rules_core import StateCore
+from arena.models import Response
+from arena.services.markup.reader import reader
+from arena.services.markup.sanitiser import sanitised
+
+# Add one whenever the same text would give other HTML: what was kept is then made anew when it is shown.
+RENDERER = 1
 
 LONGEST_TEXT = 256 * 1024
 # Above this length Markdown could take seconds to read ("[" a hundred thousand times).
-LONGEST_RENDERED = 32 * 1024
-HEADINGS_SHIFTED_BY = 2  # the page has its own h1 and h2
+LONGEST_RENDERED, MOST_BRACKETS = 32 * 1024, 8192
 TRUNCATED = "\n\n[The rest was cut off: the text is longer than 256 KiB.]"
-
-TAGS = {
-    "a", "blockquote", "br", "code", "em", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "strong",
-    "table", "tbody", "td", "th", "thead", "tr", "ul",
-}  # fmt: skip
-ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}}
-SCHEMES = {"http", "https", "mailto"}
 
 # Control characters but tab and newline, marks that reorder the text around them, halves of
 # characters. PostgreSQL refuses the first of them, and no browser shows the rest.
@@ -44,42 +42,47 @@ def normalise_text(text: str) -> str:
 
 
 def render_markdown(text: str) -> str:
-    """Sanitised HTML of Markdown (CommonMark and tables). Very long text is shown as it is."""
+    """Sanitised HTML of Markdown with tables, code and LaTeX. Very long text is shown as it is."""
     text = normalise_text(text)
-    if len(text) > LONGEST_RENDERED:
+    if len(text) > LONGEST_RENDERED or text.count("[") > MOST_BRACKETS:
         return f"<pre>{html.escape(text)}</pre>"
-    return nh3.clean(
-        _markdown.render(text),
-        tags=TAGS,
-        attributes=ATTRIBUTES,
-        url_schemes=SCHEMES,
-        link_rel="nofollow noopener noreferrer ugc",
-        strip_comments=True,
+    return sanitised(_reader.render(text))
+
+
+def render_conversation(messages: Iterable[Mapping[str, str]]) -> str:
+    """A response of several turns: each message sanitised by itself, under the name of who speaks.
+
+    The names are written as roles; `arena.views.outputs.shown` puts them into the voter's language.
+    No text can forge one: the sanitiser leaves no class on a paragraph.
+    """
+    return "".join(
+        f'<div class="turn {message["role"]}"><p class="role">{message["role"]}</p>'
+        f'<div class="said" dir="auto">{render_markdown(message["content"])}</div></div>'
+        for message in messages
+        if message["role"] in ("user", "assistant")
     )
 
 
-def _shift_headings(state: StateCore) -> None:
-    for token in state.tokens:
-        if token.type in ("heading_open", "heading_close"):
-            token.tag = f"h{min(6, int(token.tag[1]) + HEADINGS_SHIFTED_BY)}"
+def transcript(messages: Iterable[Mapping[str, str]]) -> str:
+    """The same as one text: what is searched, exported and counted."""
+    return "\n\n".join(f"**{message['role'].capitalize()}:** {message['content']}" for message in messages)
 
 
-def _image_as_words(state: StateCore) -> None:
-    """An image becomes its description in brackets, so that the voter knows one was meant."""
-    for token in state.tokens:
-        for child in token.children or []:
-            if child.type == "image":
-                child.type, child.tag = "text", ""
-                child.content = f"[image: {child.content}]" if child.content else "[image]"
-                child.children, child.attrs = None, {}
+def rendered(*, text: str, messages: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    """The columns of a response that hold its HTML."""
+    return {
+        "html": render_conversation(messages) if messages else render_markdown(text),
+        "renderer": RENDERER,
+    }
 
 
-def _reader() -> MarkdownIt:
-    reader = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable("table")
-    reader.core.ruler.push("shift_headings", _shift_headings)
-    reader.core.ruler.push("image_as_words", _image_as_words)
-    return reader
+def html_of(response: Response) -> str:
+    """The response's HTML, made anew and kept where an older renderer had made it."""
+    if response.renderer < RENDERER:
+        made = rendered(text=response.text, messages=response.messages)
+        Response.objects.filter(pk=response.pk, renderer__lt=RENDERER).update(**made)
+        response.html, response.renderer = made["html"], RENDERER
+    return response.html
 
 
-# Reading keeps no state between texts, so one reader serves all threads.
-_markdown = _reader()
+_reader = reader()

@@ -9,14 +9,17 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Count, Exists, OuterRef, Q
+from django.db.models import Count, Exists, Max, OuterRef, Q
+from django.utils.translation import gettext as _
 
 from arena.errors import BadInput
 from arena.models import Arena, Contestant, Job, Prompt, Response
-from arena.services import jobs
-from arena.services.rendering import normalise_text, render_markdown
+from arena.services import jobs, media
+from arena.services.rendering import normalise_text, rendered
+from arena.services.routing import cannot_answer, route
 
 LARGEST_SAMPLES = 64
 
@@ -39,6 +42,8 @@ class NewResponse:
     text: str
     raw: str = ""
     made_by: dict[str, Any] = field(default_factory=dict)
+    file: bytes = b""
+    media_type: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,15 +67,38 @@ def missing(
     """
     _check_samples(samples)
     prompt_ids = None if prompts is None else [prompt.pk for prompt in prompts]
-    wanted = _prompts(arena, prompt_ids).count() * samples
+    route(arena)
     owed = []
     for contestant in _able(arena, contestants):
+        prompts_it_can = _prompts(arena, prompt_ids).exclude(pk__in=cannot_answer(contestant))
+        wanted = prompts_it_can.count() * samples
         there = Response.objects.filter(
-            contestant=contestant, sample__lt=samples, prompt__in=_prompts(arena, prompt_ids)
+            contestant=contestant, sample__lt=samples, prompt__in=prompts_it_can
         ).count()
         if wanted > there:
             owed.append(Missing(contestant, wanted - there))
-    return owed
+    # Cheapest first: what costs nothing, then what costs least a token, then what is nearly done.
+    return sorted(owed, key=lambda one: (_price(one.contestant), one.responses))
+
+
+def top_up(arena: Arena) -> list[Job]:
+    """Have one more sample of every prompt made, where voters have seen all there is.
+
+    By contestants without a price only: what costs money is decided by people. Up to
+    TOP_UP_SAMPLES a prompt; nothing is queued where work is queued already.
+    """
+    free = [one for one in _able(arena, None) if not _price(one)]
+    made = Response.objects.filter(contestant__in=free).aggregate(most=Max("sample"))["most"]
+    samples = 1 if made is None else made + 1
+    if not missing(arena=arena, contestants=free, samples=samples):
+        samples += 1
+    if not free or samples > settings.TOP_UP_SAMPLES:
+        return []
+    return plan_generation(arena=arena, contestants=free, samples=samples)
+
+
+def _price(contestant: Contestant) -> float:
+    return float(contestant.budget.get("price_in", 0)) + float(contestant.budget.get("price_out", 0))
 
 
 def somebody_waits(contestant: Contestant) -> bool:
@@ -94,6 +122,7 @@ def plan_generation(
     contestants: Iterable[Contestant] | None = None,
     samples: int = 1,
     prompts: Iterable[Prompt] | None = None,
+    priority: int = 0,
     by: User | None = None,
 ) -> list[Job]:
     """One job per contestant that owes responses. Planning again adds nothing to what is queued."""
@@ -110,6 +139,7 @@ def plan_generation(
             },
             total=owed.responses,
             unique_key=f"generate:{owed.contestant.pk}",
+            priority=priority,
             created_by=by,
         )
         for owed in missing(arena=arena, contestants=contestants, samples=samples, prompts=prompts)
@@ -132,12 +162,14 @@ def next_requests(
     """
     _check_samples(samples)
     left_out = set(skip)
+    cannot = cannot_answer(contestant)
     requests: list[PromptRequest] = []
     for sample in range(samples):
         made = Response.objects.filter(prompt=OuterRef("pk"), contestant=contestant, sample=sample)
         open_prompts = (
             _prompts(contestant.arena, prompt_ids)
             .filter(~Exists(made))
+            .exclude(pk__in=cannot)
             .annotate(answers=Count("responses__contestant", distinct=True))
             .order_by("-answers", "id")
         )
@@ -160,12 +192,15 @@ def record_responses(*, contestant: Contestant, items: Iterable[NewResponse]) ->
     wanted = {(item.prompt_id, item.sample): item for item in items}
     if not wanted:
         return 0
-    prompt_ids = {prompt_id for prompt_id, _ in wanted}
+    prompt_ids = {prompt_id for prompt_id, _sample in wanted}
     known = set(
         Prompt.objects.filter(arena=contestant.arena_id, pk__in=prompt_ids).values_list("pk", flat=True)
     )
     if strangers := sorted(prompt_ids - known):
-        raise BadInput(f"The arena of {contestant.name} has no prompt {strangers[0]}.")
+        raise BadInput(
+            _("The arena of %(contestant)s has no prompt %(strangers)s.")
+            % {"contestant": contestant.name, "strangers": strangers[0]}
+        )
     there = set(
         Response.objects.filter(contestant=contestant, prompt__in=prompt_ids).values_list(
             "prompt_id", "sample"
@@ -186,10 +221,30 @@ def new_row(contestant: Contestant, item: NewResponse) -> Response:
         sample=item.sample,
         text=text,
         raw="" if raw == text else raw,
-        html=render_markdown(text),
-        sha256=text_hash(text),
+        file=media.keep(item.file, item.media_type) if item.file else "",
+        media_type=item.media_type if item.file else "",
+        **rendered(text=text),
+        sha256=hashlib.sha256(item.file).hexdigest() if item.file else text_hash(text),
         made_by=item.made_by,
     )
+
+
+def siblings(*, contestant: Contestant, prompt_ids: Collection[int]) -> dict[int, list[str]]:
+    """The texts that the contestant has given to each of these prompts, in the order of their samples."""
+    found: dict[int, list[str]] = {}
+    rows = Response.objects.filter(contestant=contestant, prompt__in=prompt_ids).order_by("sample")
+    for prompt, text in rows.values_list("prompt_id", "text"):
+        found.setdefault(prompt, []).append(text)
+    return found
+
+
+def sample_sets(*, contestant: Contestant, prompt_ids: Sequence[int] | None, limit: int) -> list[list[str]]:
+    """The texts of the newest `limit` prompts to which the contestant has given more than one."""
+    several = _prompts(contestant.arena, prompt_ids).filter(
+        responses__contestant=contestant, responses__sample=1
+    )
+    newest = list(several.order_by("-pk").values_list("pk", flat=True)[:limit])
+    return list(siblings(contestant=contestant, prompt_ids=newest).values())
 
 
 def text_hash(text: str) -> str:
@@ -197,8 +252,10 @@ def text_hash(text: str) -> str:
 
 
 def _prompts(arena: Arena, prompt_ids: Sequence[int] | None) -> Any:
-    prompts = Prompt.objects.active().filter(arena=arena)
-    return prompts if prompt_ids is None else prompts.filter(pk__in=prompt_ids)
+    if prompt_ids is None:
+        # What a voter asked is answered by those who were drawn for it and nobody else.
+        return Prompt.objects.drawable().filter(arena=arena)
+    return Prompt.objects.active().filter(arena=arena, pk__in=prompt_ids)
 
 
 def _able(arena: Arena, contestants: Iterable[Contestant] | None) -> list[Contestant]:
@@ -209,16 +266,25 @@ def _able(arena: Arena, contestants: Iterable[Contestant] | None) -> list[Contes
     chosen = list(contestants)
     for contestant in chosen:
         if contestant.arena_id != arena.pk:
-            raise BadInput(f"{contestant.name} is not a contestant of {arena.name}.")
+            raise BadInput(
+                _("%(contestant)s is not a contestant of %(arena)s.")
+                % {"contestant": contestant.name, "arena": arena.name}
+            )
         if contestant.backend == Contestant.Backend.UPLOADED:
             raise BadInput(
-                f"The responses of {contestant.name} are made elsewhere: import them with import_responses."
+                _("The responses of %(contestant)s are made elsewhere: import them with import_responses.")
+                % {"contestant": contestant.name}
             )
         if contestant.retired_at:
-            raise BadInput(f"{contestant.name} is retired and makes no more responses.")
+            raise BadInput(
+                _("%(contestant)s is retired and makes no more responses.") % {"contestant": contestant.name}
+            )
     return chosen
 
 
 def _check_samples(samples: int) -> None:
     if not 1 <= samples <= LARGEST_SAMPLES:
-        raise BadInput(f"The number of samples is {samples}; it must be from 1 to {LARGEST_SAMPLES}.")
+        raise BadInput(
+            _("The number of samples is %(samples)s; it must be from 1 to %(largest_samples)s.")
+            % {"samples": samples, "largest_samples": LARGEST_SAMPLES}
+        )

@@ -1,73 +1,27 @@
 """Training runs: asked for here, done by a worker, and their result brought back into the arena."""
 
 from collections.abc import Collection, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
 from arena.errors import BadInput
-from arena.models import Contestant, DataSet, Job, TrainingMetric, TrainingRun
-from arena.services import jobs
+from arena.models import Arena, Contestant, DataSet, Job, TrainingMetric, TrainingRun
+from arena.services import jobs, webhooks
 from arena.services.contestants import check_checkpoint, create_contestant
 from arena.services.data_sets import data_set_folder, verify_data_set
+from arena.services.objectives import NEED_REWARDS, OBJECTIVES, REWARD_MODELS
 from arena.services.responses import plan_generation
+from arena.services.training_plans import Plan, plan_training, suggested_settings
+from arena.services.training_settings import CHOICES, PARAMETERS, checked_parameters, nearest
 
 LEAST_RANKINGS = 10
-
-# The trainer's objectives, in words for the form. A test holds them to the trainer's own table.
-OBJECTIVES: tuple[tuple[str, str], ...] = (
-    ("plackett-luce", "Plackett-Luce: the whole ranking, ties in either order"),
-    ("top-1", "Top 1: only who is best"),
-    ("dpo", "DPO: every pair, logistic"),
-    ("robust-dpo", "Robust DPO: some votes are taken to be wrong"),
-    ("ipo", "IPO: every pair, squared"),
-    ("hinge", "Hinge: every pair up to a margin"),
-    ("simpo", "SimPO: every pair, without a reference model"),
-    ("davidson", "Davidson: every pair, and learns from ties"),
-    ("rao-kupper", "Rao-Kupper: every pair, and learns from ties"),
-)
-# What may be set, what it is without a word, and the least and the most (None: no number).
-PARAMETERS: dict[str, tuple[Any, float, float]] = {
-    "beta": (0.1, 0, 100),
-    "learning_rate": (3e-4, 1e-9, 1),
-    "epochs": (2, 1, 1000),
-    "batch_size": (8, 1, 100_000),
-    "sft_weight": (0.5, 0, 100),
-    "seed": (0, 0, 2**32 - 1),
-    "max_length": (None, 8, 10_000_000),
-    "warmup": (0.1, 0, 1),
-    "weight_decay": (0.0, 0, 100),
-    "max_grad_norm": (1.0, 1e-9, 1e9),
-    "micro_batch": (None, 1, 100_000),
-    "micro_batch_tokens": (8192, 1, 1_000_000_000),
-    "eval_every_steps": (0, 0, 1_000_000),
-    "kl_prompts": (16, 0, 100_000),
-    "checkpoint_every_seconds": (60, 1, 86_400),
-    "checkpoint_every_steps": (50, 1, 1_000_000),
-}
-CHOICES: dict[str, tuple[str, ...]] = {
-    "dtype": ("auto", "float32", "bfloat16"),
-    "device": ("auto", "cpu", "cuda"),
-    "method": ("full", "lora"),
-    "schedule": ("cosine", "linear", "constant"),
-}
-OBJECTS = ("lora", "objective_options")
-WHOLE = {
-    "epochs",
-    "batch_size",
-    "seed",
-    "max_length",
-    "micro_batch",
-    "micro_batch_tokens",
-    "eval_every_steps",
-    "kl_prompts",
-    "checkpoint_every_steps",
-}
 
 
 @transaction.atomic
@@ -76,15 +30,22 @@ def request_training(
     base: Contestant,
     data_set: DataSet,
     name: str | None = None,
-    objective: str = "plackett-luce",
+    objective: str | None = None,
     parameters: Mapping[str, Any] | None = None,
     by: User | None = None,
 ) -> TrainingRun:
-    """A training run and its job, or BadInput with the reason why it cannot be."""
-    _check_objective(objective)
-    parameters = _checked_parameters(parameters or {})
+    """A training run and its job, or BadInput with the reason why it cannot be.
+
+    Without an objective it is the suggested one, with the suggested settings where `parameters` has none.
+    """
+    parameters = checked_parameters(parameters or {})
     _check_base(base, data_set)
     _check_data_set(data_set)
+    if objective is None:
+        suggested = suggested_settings(base=base, data_set=data_set)
+        objective, parameters = suggested.pop("objective"), {**suggested, **parameters}
+    _check_objective(objective)
+    _check_reward_model(objective, parameters, base)
     name = _free_name(base, data_set, name)
     run = TrainingRun.objects.create(
         arena=base.arena,
@@ -108,6 +69,14 @@ def request_training(
     return run
 
 
+def plan_checked(*, base: Contestant, data_set: DataSet, parameters: Mapping[str, Any]) -> Plan:
+    """The plan of a run that could be started. Raises BadInput as `request_training` does."""
+    checked = checked_parameters(parameters)
+    _check_base(base, data_set)
+    _check_data_set(data_set)
+    return plan_training(base=base, data_set=data_set, parameters=checked)
+
+
 def run_folder(run: TrainingRun) -> Path:
     """Where the run keeps its configuration, its state and its result."""
     return Path(settings.RUNS_DIR) / run.folder
@@ -125,6 +94,7 @@ def run_config(run: TrainingRun) -> dict[str, Any]:
         **defaults,
         **{name: options[0] for name, options in CHOICES.items()},
         **run.parameters,
+        "reward_model": _reward_folder(run),
         "data": str(data_set_folder(run.data_set)),
         "base": run.base.checkpoint,
         "output": str(run_folder(run)),
@@ -175,76 +145,96 @@ def complete_training(
     run.save(update_fields=["result", "summary", "manifest", "completed_at"])
     run.refresh_from_db()
     plan_generation(arena=run.base.arena, contestants=[contestant], by=run.created_by)
+    told = {"training_run": run.pk, "contestant": contestant.name, "objective": run.objective}
+    webhooks.emit(arena=run.base.arena, event="training_run.completed", data=told)
     return contestant
+
+
+@transaction.atomic
+def end_training(run: TrainingRun, *, summary: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
+    """Note the end of a run that makes no contestant: a dry run, or a reward model."""
+    run = TrainingRun.objects.select_for_update(of=("self",)).get(pk=run.pk)
+    if run.completed_at is None:
+        run.summary, run.manifest, run.completed_at = dict(summary), dict(manifest), Now()
+        run.save(update_fields=["summary", "manifest", "completed_at"])
 
 
 def _check_base(base: Contestant, data_set: DataSet) -> None:
     if base.backend != Contestant.Backend.TRANSFORMERS:
         raise BadInput(
-            f"{base.name} cannot be trained: it has no transformers checkpoint. Choose one that has."
+            _("%(base)s cannot be trained: it has no transformers checkpoint. Choose one that has.")
+            % {"base": base.name}
         )
     if base.arena_id != data_set.arena_id:
-        raise BadInput(f"{base.name} and data set {data_set.number} are of different arenas.")
+        raise BadInput(
+            _("%(base)s and data set %(number)s are of different arenas.")
+            % {"base": base.name, "number": data_set.number}
+        )
     check_checkpoint(base.checkpoint)
 
 
 def _check_data_set(data_set: DataSet) -> None:
     if data_set.completed_at is None:
-        raise BadInput(f"Data set {data_set.number} is not written yet. Wait until its job is done.")
+        raise BadInput(
+            _("Data set %(number)s is not written yet. Wait until its job is done.")
+            % {"number": data_set.number}
+        )
     if "kwise" not in data_set.formats:
-        raise BadInput(f"Data set {data_set.number} has no kwise format. Export one with it.")
+        raise BadInput(
+            _("Data set %(number)s has no kwise format. Export one with it.") % {"number": data_set.number}
+        )
     rankings = data_set.manifest["splits"]["train"]["informative"]
     if rankings < LEAST_RANKINGS:
         raise BadInput(
-            f"Data set {data_set.number} has {rankings} rankings to learn from (ties of all and held-out "
-            f"prompts do not count); training needs at least {LEAST_RANKINGS}. Vote more, then export again."
+            _(
+                "Data set %(number)s has %(rankings)s rankings to learn from (ties of all and held-out "
+                "prompts do not count); training needs at least %(least_rankings)s. "
+                "Vote more, then export again."
+            )
+            % {"number": data_set.number, "rankings": rankings, "least_rankings": LEAST_RANKINGS}
         )
     verify_data_set(data_set)
-
-
-def _checked_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    checked: dict[str, Any] = {}
-    for name, value in parameters.items():
-        checked[name] = value
-        if name in OBJECTS:
-            if not isinstance(value, dict):
-                raise BadInput(f"{name} must be an object.")
-        elif name in CHOICES:
-            if value not in CHOICES[name]:
-                raise BadInput(f"{name} is {value!r}; it must be one of {', '.join(CHOICES[name])}.")
-        elif name in PARAMETERS:
-            checked[name] = _checked_number(name, value)
-        else:
-            hint = _hint(name, [*PARAMETERS, *CHOICES, *OBJECTS])
-            raise BadInput(f"There is no training parameter {name!r}. {hint}")
-    return checked
 
 
 def _check_objective(objective: str) -> None:
     names = [name for name, _ in OBJECTIVES]
     if objective not in names:
-        raise BadInput(f"There is no objective {objective!r}. {_hint(objective, names)}")
+        raise BadInput(
+            _("There is no objective %(objective)r. %(hint)s")
+            % {"objective": objective, "hint": nearest(objective, names)}
+        )
 
 
-def _hint(name: str, known: list[str]) -> str:
-    near = get_close_matches(name, known, n=1)
-    return f"Did you mean {near[0]}?" if near else f"Known are {', '.join(known)}."
+def _check_reward_model(objective: str, parameters: Mapping[str, Any], base: Contestant) -> None:
+    number = parameters.get("reward_model")
+    if number is not None and not reward_models_of(base.arena).filter(pk=number).exists():
+        raise BadInput(
+            _("The arena has no finished reward model %(number)s. Train one first.") % {"number": number}
+        )
+    if number is None and objective in NEED_REWARDS:
+        raise BadInput(
+            _("%(objective)s needs a reward model. Train one first, and name it.") % {"objective": objective}
+        )
 
 
-def _checked_number(name: str, value: Any) -> int | float:
-    _, least, most = PARAMETERS[name]
-    numeric = isinstance(value, int | float) and not isinstance(value, bool)
-    if not numeric or not least <= value <= most or (name in WHOLE and value != int(value)):
-        kind = "whole number" if name in WHOLE else "number"
-        raise BadInput(f"{name} is {value!r}; it must be a {kind} from {least:g} to {most:g}.")
-    return int(value) if name in WHOLE else float(value)
+def reward_models_of(arena: Arena) -> QuerySet[TrainingRun]:
+    """The finished reward models of an arena."""
+    runs = TrainingRun.objects.filter(arena=arena, objective__startswith=REWARD_MODELS)
+    return runs.exclude(completed_at=None).exclude(parameters__has_key="dry_run")
+
+
+def _reward_folder(run: TrainingRun) -> str | None:
+    number = run.parameters.get("reward_model")
+    if number is None:
+        return None
+    return str(run_folder(reward_models_of(run.arena).get(pk=number)) / "model")
 
 
 def _free_name(base: Contestant, data_set: DataSet, name: str | None) -> str:
     """The name asked for, refused where it is taken; or one made from the base's."""
     contestants = set(Contestant.objects.filter(arena=base.arena).values_list("name", flat=True))
     promised = set(
-        TrainingRun.objects.filter(arena=base.arena, result=None)
+        TrainingRun.objects.filter(arena=base.arena, result=None, completed_at=None)
         .exclude(job__state__in=[Job.State.FAILED, Job.State.CANCELLED, Job.State.QUARANTINED])
         .values_list("name", flat=True)
     )
@@ -252,9 +242,12 @@ def _free_name(base: Contestant, data_set: DataSet, name: str | None) -> str:
     if name is None or not name.strip():
         return _not_taken(f"{base.name} + data set {data_set.number}", taken)
     if name.strip() in taken:
-        raise BadInput(f"The arena has a contestant named {name.strip()} already. Choose another name.")
+        raise BadInput(
+            _("The arena has a contestant named %(name)s already. Choose another name.")
+            % {"name": name.strip()}
+        )
     if len(name.strip()) > 120:
-        raise BadInput("The name is longer than 120 characters.")
+        raise BadInput(_("The name is longer than 120 characters."))
     return name.strip()
 
 

@@ -12,15 +12,19 @@ at a time and needs neither.
 
 import threading
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from django.db import OperationalError, connection, transaction
 
-from arena.models import Arena, Slot, Vote, VoteRuling
+from arena.models import Arena, Battle, Slot, Vote, Voter, VoteRuling
 
 ADVISORY_SPACE = 0x41524E41  # keeps these PostgreSQL locks apart from others'
 LOCK_WAIT = "1s"
+
+# Whose votes make ratings, battles and data sets unless somebody asks for others. Judges and
+# adjudicators are never mixed in silently, and neither is what was asked to check a voter.
+COUNTED_SOURCES = (Voter.Kind.PERSON.value, Voter.Kind.IMPORTED.value, Voter.Kind.SIMULATED.value)
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,13 @@ class LoggedVote:
     group: tuple[int, ...]
     ranks: tuple[int | None, ...] | None
     weight: float = 1.0
+    source: str = Voter.Kind.PERSON
+    purpose: str = Battle.Purpose.ORDINARY
+
+    def is_of(self, sources: Collection[str]) -> bool:
+        """Whether it is an ordinary vote of these kinds of voters, or an adjudicated one asked for."""
+        purposes = (Battle.Purpose.ORDINARY, Battle.Purpose.ADJUDICATION)
+        return self.source in sources and self.purpose in purposes
 
 
 @dataclass
@@ -139,7 +150,16 @@ def _bring_up_to_date(arena: Arena, votes: list[LoggedVote]) -> None:
     rows = list(
         Vote.objects.filter(arena=arena, id__gt=after)
         .order_by("id")
-        .values_list("id", "kind", "voter_id", "battle__prompt_id", "ranks", "details__weight")
+        .values_list(
+            "id",
+            "kind",
+            "voter_id",
+            "battle__prompt_id",
+            "ranks",
+            "details__weight",
+            "voter__kind",
+            "battle__purpose",
+        )
     )
     if not rows:
         return
@@ -158,6 +178,8 @@ def _bring_up_to_date(arena: Arena, votes: list[LoggedVote]) -> None:
             group=tuple(groups[vote_id]),
             ranks=None if ranks is None else tuple(ranks),
             weight=1.0 if weight is None else float(weight),
+            source=source,
+            purpose=purpose,
         )
-        for vote_id, kind, voter, prompt, ranks, weight in rows
+        for vote_id, kind, voter, prompt, ranks, weight, source, purpose in rows
     )

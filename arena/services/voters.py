@@ -49,3 +49,10 @@ def _known_to_session(session: SessionBase) -> Voter | None:
     if not pseudonym:
         return None
     return Voter.objects.filter(pseudonym=pseudonym, kind=Voter.Kind.PERSON, user=None).first()
+
+
+def continue_as(session: SessionBase, voter: Voter) -> None:
+    """The session goes on as this voter: somebody whom a panel knows, back in another browser."""
+    if session.get(SESSION_KEY) != voter.pseudonym:
+        session.cycle_key()
+        session[SESSION_KEY] = voter.pseudonym

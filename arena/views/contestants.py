@@ -5,9 +5,10 @@ from django.views.decorators.http import require_GET
 
 from arena.services import overview
 from arena.services.leaderboards import current_leaderboard
+from arena.services.lineage import withdrawn_since
 from arena.services.voters import known_voter
 from arena.views.entry import arena_page, enter
-from arena.views.outputs import shown
+from arena.views.outputs import shown_response
 
 
 @never_cache
@@ -22,11 +23,11 @@ def contestant(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         **arena_page(request, arena, "leaderboard"),
         "contestant": one,
         "lineage": overview.lineage(one),
+        "withdrawn": withdrawn_since(one),
         "children": one.children.all(),
         "row": next((row for row in board.rows if row["contestant"] == one.pk), None),
         "responses": [
-            {"prompt": response.prompt.text, "html": shown(response.text, response.html)}
-            for response in responses
+            {"prompt": response.prompt.text, "html": shown_response(response)} for response in responses
         ],
     }
     return render(request, "arena/contestant.html", context)

@@ -4,6 +4,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -36,13 +37,15 @@ def data_sets(request: HttpRequest, slug: str) -> HttpResponse:
         except BadInput as error:
             problem = str(error)
         else:
-            messages.success(request, f"Data set {data_set.number} is being written.")
+            messages.success(
+                request, _("Data set %(number)s is being written.") % {"number": data_set.number}
+            )
             return redirect("data_set", slug=slug, number=data_set.number)
     context = {
         **arena_page(request, arena, "data_sets"),
         "data_sets": overview.data_sets_of(arena),
         "formats": [
-            (name, one.description.replace("`", ""), name in chosen) for name, one in FORMATS.items()
+            (name, _(one.description).replace("`", ""), name in chosen) for name, one in FORMATS.items()
         ],
         "problem": problem,
     }
@@ -65,9 +68,14 @@ def download(request: HttpRequest, slug: str, number: int) -> HttpResponseBase:
     """The whole folder as a zip, after its checksums were verified."""
     arena = enter_as_manager(request, slug)
     one = overview.get_data_set(arena=arena, number=number)
-    verify_data_set(one)
-    name = f"{slug}-data-set-{number}"
-    response = StreamingHttpResponse(zipped(data_set_folder(one), name), content_type="application/zip")
+    return zip_of(one)
+
+
+def zip_of(data_set: DataSet) -> StreamingHttpResponse:
+    """The verified folder as a zip, for the page and the API. Raises BadInput where a file has changed."""
+    verify_data_set(data_set)
+    name = f"{data_set.arena.slug}-data-set-{data_set.number}"
+    response = StreamingHttpResponse(zipped(data_set_folder(data_set), name), content_type="application/zip")
     response["Content-Disposition"] = f'attachment; filename="{name}.zip"'
     return response
 

@@ -18,7 +18,8 @@ class PageRequest(HttpRequest):
 
 def arena_page(request: HttpRequest, arena: Arena, here: str) -> dict[str, Any]:
     """The context that the frame of an arena's pages needs."""
-    return {"arena": arena, "here": here, "manages": access.may_manage(arena=arena, user=request.user)}
+    rights = access.rights_of(arena=arena, user=request.user)
+    return {"arena": arena, "here": here, "rights": rights, "manages": access.MANAGE.key in rights}
 
 
 def enter(request: HttpRequest, slug: str) -> Arena:

@@ -1,10 +1,11 @@
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from arena.models import Job
 from arena.services import overview
 from arena.services.contestants import bring_back_contestant, retire_contestant
 from arena.services.leaderboards import current_leaderboard
@@ -37,9 +38,14 @@ def generate(request: PageRequest, slug: str) -> HttpResponse:
     arena = enter_as_manager(request, slug)
     planned = plan_generation(arena=arena, by=person(request))
     if planned:
-        messages.success(request, f"The missing responses of {_counted(planned)} are being made.")
+        sentence = ngettext(
+            "The missing responses of %(count)s contestant are being made.",
+            "The missing responses of %(count)s contestants are being made.",
+            len(planned),
+        )
+        messages.success(request, sentence % {"count": len(planned)})
     else:
-        messages.info(request, "No response is missing.")
+        messages.info(request, _("No response is missing."))
     return redirect("manage", slug=slug)
 
 
@@ -50,12 +56,12 @@ def retire(request: PageRequest, slug: str, pk: int) -> HttpResponse:
     contestant = overview.get_contestant(arena=arena, pk=pk)
     if contestant.retired_at is None:
         retire_contestant(contestant=contestant)
-        messages.success(request, f"{contestant.name} is retired: it is drawn no more, and its votes stay.")
+        messages.success(
+            request,
+            _("%(contestant)s is retired: it is drawn no more, and its votes stay.")
+            % {"contestant": contestant.name},
+        )
     else:
         bring_back_contestant(contestant=contestant)
-        messages.success(request, f"{contestant.name} is drawn again.")
+        messages.success(request, _("%(contestant)s is drawn again.") % {"contestant": contestant.name})
     return redirect("manage", slug=slug)
-
-
-def _counted(jobs: list[Job]) -> str:
-    return "1 contestant" if len(jobs) == 1 else f"{len(jobs)} contestants"

@@ -4,12 +4,14 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from arena.api.errors import status_of
 from arena.errors import ArenaError, NotFound, SignInNeeded
 from arena.views.entry import PageRequest
 
-TITLES = {SignInNeeded: "Sign in first", NotFound: "Not here"}
+TITLES = {SignInNeeded: gettext_lazy("Sign in first"), NotFound: gettext_lazy("Not here")}
 
 
 class ArenaErrorPages:
@@ -26,7 +28,7 @@ class ArenaErrorPages:
             return None
         template = "arena/_problem.html" if request.htmx else "arena/problem.html"
         context = {
-            "title": TITLES.get(type(error), "That did not work"),
+            "title": TITLES.get(type(error), _("That did not work")),
             "sentence": str(error),
             "sign_in": isinstance(error, SignInNeeded),
         }

@@ -1,50 +1,113 @@
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
-from arena.errors import BadInput
-from arena.models import TrainingRun
-from arena.services import overview
-from arena.services.training import request_training
+from arena.errors import BadInput, NotFound
+from arena.models import Arena, TrainingRun
+from arena.services import lineage, overview
+from arena.services.archives import zipped
+from arena.services.training import plan_checked, request_training, run_folder
+from arena.services.training_comparison import MOST_COMPARED, Line, differences, results
+from arena.services.training_plans import Plan, in_words
 from arena.views.entry import PageRequest, arena_page, enter_as_manager, person
-from arena.views.forms import TrainingForm
 from arena.views.plots import Curve, curve
+from arena.views.training_form import TrainingForm
 
 # What the trainer reports of a step, in the order drawn. Other numbers are kept but not drawn.
 CURVES = {
-    "loss": "Loss",
-    "margin": "Reward margin",
-    "accuracy": "Pairs in the voters' order",
-    "eval_loss": "Loss on held-out prompts",
-    "eval_margin": "Reward margin on held-out prompts",
-    "eval_accuracy": "Held-out pairs in the voters' order",
+    "loss": gettext_lazy("Loss"),
+    "margin": gettext_lazy("Reward margin"),
+    "accuracy": gettext_lazy("Pairs in the voters' order"),
+    "kendall_tau": gettext_lazy("Kendall's tau"),
+    "winner_log_ratio": gettext_lazy("Log-probability of the best, against the base"),
+    "other_log_ratio": gettext_lazy("Log-probability of the others, against the base"),
+    "grad_norm": gettext_lazy("Size of the gradient"),
+    "length": gettext_lazy("Length of responses, tokens"),
+    "eval_loss": gettext_lazy("Loss on held-out prompts"),
+    "eval_margin": gettext_lazy("Reward margin on held-out prompts"),
+    "eval_accuracy": gettext_lazy("Held-out pairs in the voters' order"),
+    "eval_kendall_tau": gettext_lazy("Kendall's tau on held-out prompts"),
+    "eval_ranking_accuracy": gettext_lazy("Held-out pairs in order by probability itself"),
 }
+# What is seen at the end, in the order told.
+FIGURES = {
+    "accuracy": gettext_lazy("Held-out pairs in the voters' order"),
+    "kendall_tau": gettext_lazy("Kendall's tau"),
+    "ranking_accuracy": gettext_lazy("Pairs in order by probability itself"),
+    "idealised_accuracy": gettext_lazy("The same, had the votes been learnt perfectly"),
+    "loss": gettext_lazy("Loss"),
+    "winner_log_ratio": gettext_lazy("Log-probability of the best, against the base"),
+}
+FRESH = {
+    "sequence_kl": gettext_lazy("Sequence KL from the base, nats"),
+    "win_rate": gettext_lazy("Win rate against the base, by the reward model"),
+    "length": gettext_lazy("Length, tokens"),
+    "ended": gettext_lazy("Share that came to an end"),
+    "distinct": gettext_lazy("Share of different responses"),
+    "repetition": gettext_lazy("Share of repeated runs of four tokens"),
+}
+PARTS = ("model", "adapter")
 
 
 @never_cache
 @require_http_methods(["GET", "POST"])
 def training_runs(request: PageRequest, slug: str) -> HttpResponse:
-    """The arena's training runs; POST starts one."""
+    """The arena's training runs; POST plans one, tries it out, or starts it."""
     arena = enter_as_manager(request, slug)
     form = TrainingForm(request.POST or None, arena=arena, initial=request.GET.dict())
+    plan: Plan | None = None
     if request.method == "POST" and form.is_valid():
         try:
-            run = request_training(**form.wanted(), by=person(request))
+            if request.POST.get("action") == "check":
+                plan = _plan(form)
+            else:
+                return _start(request, arena, form, dry=request.POST.get("action") == "dry-run")
         except BadInput as error:
             form.add_error(None, str(error))
-        else:
-            messages.success(request, f"{run.name} is queued for training.")
-            return redirect("training_run", slug=slug, pk=run.pk)
     context = {
         **arena_page(request, arena, "training_runs"),
         "runs": overview.training_runs_of(arena),
         "form": form,
+        "plan": plan,
+        "takes": in_words(plan.seconds) if plan and plan.seconds is not None else "",
+        "traces": _traces(request, arena),
     }
     return render(request, "arena/training_runs.html", context, status=400 if form.errors else 200)
+
+
+def _plan(form: TrainingForm) -> Plan:
+    wanted = form.wanted()
+    return plan_checked(base=wanted["base"], data_set=wanted["data_set"], parameters=wanted["parameters"])
+
+
+def _start(request: PageRequest, arena: Arena, form: TrainingForm, *, dry: bool) -> HttpResponse:
+    wanted = form.wanted()
+    if dry:
+        wanted["parameters"] = {**wanted["parameters"], "dry_run": True}
+    run = request_training(**wanted, by=person(request))
+    said = _("%(run)s is queued for a dry run.") if dry else _("%(run)s is queued for training.")
+    messages.success(request, said % {"run": run.name})
+    return redirect("training_run", slug=arena.slug, pk=run.pk)
+
+
+def _traces(request: HttpRequest, arena: Arena) -> lineage.Traces | None:
+    """What holds the vote that ?vote= asks for."""
+    asked = request.GET.get("vote", "")
+    if not asked.isdecimal() or len(asked) > 18:
+        return None
+    try:
+        return lineage.traces_of(arena=arena, vote=int(asked))
+    except NotFound as error:
+        messages.error(request, str(error))
+        return None
 
 
 @never_cache
@@ -54,12 +117,8 @@ def training_run(request: PageRequest, slug: str, pk: int) -> HttpResponse:
     arena = enter_as_manager(request, slug)
     run = overview.get_training_run(arena=arena, pk=pk)
     context = {**arena_page(request, arena, "training_runs"), "run": run, "job": run.job, **progress(run)}
-    context["summary"] = [
-        (name.replace("_", " "), value)
-        for name, value in run.summary.items()
-        if isinstance(value, int | float | str)
-    ]
     if not request.htmx:
+        context |= outcome(run)
         return render(request, "arena/training_run.html", context)
     response = render(request, "arena/_training_progress.html", context)
     if run.job is None or run.job.is_finished:
@@ -69,11 +128,97 @@ def training_run(request: PageRequest, slug: str, pk: int) -> HttpResponse:
 
 
 def progress(run: TrainingRun) -> dict[str, Any]:
-    """The curves of what the trainer has reported so far."""
+    """The curves of what the trainer has reported so far, and whether the best are becoming less likely."""
     points: dict[str, list[tuple[int, float]]] = {name: [] for name in CURVES}
     for step, values in run.metrics.values_list("step", "values"):
         for name in CURVES.keys() & values.keys():
             if isinstance(values[name], int | float):
                 points[name].append((step, float(values[name])))
-    drawn: list[Curve | None] = [curve(title, points[name]) for name, title in CURVES.items()]
-    return {"curves": [one for one in drawn if one is not None]}
+    drawn: list[Curve | None] = [curve(str(title), points[name]) for name, title in CURVES.items()]
+    newest = [value for _step, value in points["winner_log_ratio"][-5:]]
+    displaced = bool(newest) and sum(newest) / len(newest) < -1.0
+    return {"curves": [one for one in drawn if one is not None], "displaced": displaced}
+
+
+def outcome(run: TrainingRun) -> dict[str, Any]:
+    """What the page tells of a run that is over."""
+    summary = run.summary
+    return {
+        "figures": _figures(summary),
+        "fresh": [
+            (title, summary["fresh"][name])
+            for name, title in FRESH.items()
+            if (summary.get("fresh") or {}).get(name) is not None
+        ],
+        "groups": (summary.get("after") or {}).get("groups") or [],
+        "dry_run": summary if summary.get("dry_run") else None,
+        "takes": in_words(summary["estimated_seconds"]) if summary.get("dry_run") else "",
+        "steps": summary.get("steps"),
+        "retracted": lineage.retracted_votes(run.data_set) if run.completed_at else 0,
+        "parts": [part for part in PARTS if run.completed_at and (run_folder(run) / part).is_dir()],
+    }
+
+
+def _figures(summary: dict[str, Any]) -> list[tuple[Any, Any, Any]]:
+    """Title, before, after."""
+    before, after = summary.get("before") or {}, summary.get("after") or {}
+    return [
+        (title, before.get(name), after[name])
+        for name, title in FIGURES.items()
+        if after.get(name) is not None
+    ]
+
+
+@never_cache
+@require_GET
+def compare_runs(request: PageRequest, slug: str) -> HttpResponse:
+    """Up to four runs beside each other: what was set differently, and what came of it."""
+    arena = enter_as_manager(request, slug)
+    asked = {int(pk) for pk in request.GET.getlist("run") if pk.isdecimal() and len(pk) <= 18}
+    runs = list(overview.training_runs_of(arena).filter(pk__in=asked).order_by("pk"))[:MOST_COMPARED]
+    context = {
+        **arena_page(request, arena, "training_runs"),
+        "runs": runs,
+        "settings": _lines(differences(runs)),
+        "figures": _lines(results(runs)),
+        "curves": [{"run": run, **progress(run)} for run in runs],
+    }
+    return render(request, "arena/training_compare.html", context)
+
+
+def _title(name: str) -> Any:
+    """What a setting or a figure is called on the page; settings by their own names."""
+    own = {"base": _("Base"), "data_set": _("Data set"), "objective": _("Objective")}
+    return own.get(name) or FIGURES.get(name) or FRESH.get(name) or name
+
+
+def _lines(lines: Iterable[Line]) -> list[tuple[Any, tuple[Any, ...]]]:
+    return [(FRESH[line.name] if line.part == "fresh" else _title(line.name), line.values) for line in lines]
+
+
+@never_cache
+@require_GET
+def download_part(request: PageRequest, slug: str, pk: int, part: str) -> HttpResponseBase:
+    """The merged weights or the adapter of a finished run as a zip, with its card."""
+    arena = enter_as_manager(request, slug)
+    run = overview.get_training_run(arena=arena, pk=pk)
+    folder = run_folder(run) / part
+    if part not in PARTS or not run.completed_at or not folder.is_dir():
+        raise NotFound(_("%(run)s has no %(part)s to download.") % {"run": run.name, "part": part})
+    name = f"{arena.slug}-{run.pk}-{part}"
+    response = StreamingHttpResponse(zipped(folder, name), content_type="application/zip")
+    response["Content-Disposition"] = f'attachment; filename="{name}.zip"'
+    return response
+
+
+@never_cache
+@require_GET
+def card(request: PageRequest, slug: str, pk: int) -> HttpResponse:
+    """The model card of a run, as Markdown to go beside the weights."""
+    arena = enter_as_manager(request, slug)
+    run = overview.get_training_run(arena=arena, pk=pk)
+    if not run.manifest:
+        raise NotFound(_("%(run)s has made no checkpoint yet.") % {"run": run.name})
+    response = HttpResponse(lineage.model_card(run), content_type="text/markdown; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{arena.slug}-{run.pk}-README.md"'
+    return response

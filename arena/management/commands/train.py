@@ -6,7 +6,9 @@ from arena.errors import BadInput, NotFound
 from arena.management.command import ArenaCommand, find_contestant
 from arena.management.following import add_waiting, see_through
 from arena.models import Arena, DataSet
-from arena.services.training import CHOICES, OBJECTIVES, PARAMETERS, request_training
+from arena.services.objectives import OBJECTIVES
+from arena.services.training import request_training
+from arena.services.training_settings import CHOICES, PARAMETERS
 
 
 class Command(ArenaCommand):
@@ -19,7 +21,13 @@ class Command(ArenaCommand):
             "--data-set", type=int, metavar="NUMBER", help="the data set's number (the newest)"
         )
         parser.add_argument("--name", help="of the new contestant (made from the base's)")
-        parser.add_argument("--objective", choices=[name for name, _ in OBJECTIVES], default="plackett-luce")
+        parser.add_argument(
+            "--objective",
+            choices=[name for name, _ in OBJECTIVES],
+            metavar="NAME",
+            help="how a ranking becomes a loss, see docs/methods.md (without it: what the plan suggests, "
+            "with its settings)",
+        )
         parser.add_argument(
             "--set",
             action="append",
@@ -42,6 +50,9 @@ class Command(ArenaCommand):
             return
         see_through([run.job], here=options["here"], out=self.stdout)
         run.refresh_from_db()
+        if run.result is None:
+            self.stdout.write(f"{run.name} is done; such a run makes no contestant.")
+            return
         self.stdout.write(f"{run.result} is a contestant of {arena.slug} now.")
 
 

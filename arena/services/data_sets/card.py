@@ -26,7 +26,7 @@ are in one split, so that nothing of the held-out prompts was seen in training.
 {rows}
 
 Left out: {left_out}.
-
+{chosen}
 ## How it was made
 
 {strategy} Voters saw the responses in shuffled slots without the models' names; `responses` are in the
@@ -50,6 +50,7 @@ def card(data_set: DataSet, *, files: dict[str, dict[str, str]], facts: dict[str
         first=data_set.formats[0],
         rows=_table(facts["rows"]),
         left_out=_left_out(facts["left_out"]),
+        chosen=_chosen(data_set.filters),
         strategy=f'Contestants were drawn by the strategy "{data_set.arena.get_strategy_display()}".',
     )
     return f"---\n{_head(title, files, facts)}---\n\n{body}"
@@ -83,6 +84,18 @@ def _table(rows: dict[str, dict[str, int]]) -> str:
 
 def _left_out(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} votes ({why})" for why, count in sorted(counts.items())) or "nothing"
+
+
+def _chosen(filters: dict[str, dict[str, str]]) -> str:
+    """What was asked for beside the usual, in sentences."""
+    told = ""
+    if names := filters.get("contestants"):
+        told += f"\nOnly votes on {', '.join(names.values())} are in it.\n"
+    if names := filters.get("judges"):
+        told += (
+            f"\nNot only people voted: `judge` names the model where one did ({', '.join(names.values())}).\n"
+        )
+    return told
 
 
 def _demo_note(data_set: DataSet) -> str:

@@ -5,12 +5,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+from django.utils.translation import gettext_noop
 
 from arena.services.data_sets import lmarena, views
 
 Row = dict[str, Any]
 
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+SCORED = pa.struct(
+    [
+        ("revision", pa.string()),
+        ("dtype", pa.string()),
+        ("tokens_sha256", pa.string()),
+        ("log_probability", pa.float64()),
+    ]
+)
 KWISE = pa.schema(
     [
         ("schema_version", pa.int32()),
@@ -29,6 +38,11 @@ KWISE = pa.schema(
                         ("text", pa.string()),
                         ("sample", pa.int64()),
                         ("sha256", pa.string()),
+                        # Its log-probability under the model that wrote it, where that was kept.
+                        ("scored", SCORED),
+                        # Its own prompt, where the battle had none for all.
+                        ("prompt_id", pa.string()),
+                        ("messages", MESSAGES),
                     ]
                 )
             ),
@@ -36,7 +50,9 @@ KWISE = pa.schema(
         ("ranks", pa.list_(pa.int32())),
         ("kind", pa.string()),
         ("voter", pa.string()),
+        ("judge", pa.string()),
         ("weight", pa.float64()),
+        ("details", pa.string()),
         ("propensity", pa.float64()),
         ("strategy", pa.string()),
         ("display_order", pa.list_(pa.int32())),
@@ -107,40 +123,49 @@ FORMATS: dict[str, Format] = {
             "kwise",
             lambda row: iter([row]),
             KWISE,
-            "One row per vote, lossless. `ranks` goes by `responses`: 1 is best, equal is tied, null is not "
-            "ranked and below all ranked ones; no ranks at all where all are bad.",
+            gettext_noop(
+                "One row per vote, lossless. `ranks` goes by `responses`: 1 is best, equal is tied, null is "
+                "not ranked and below all ranked ones; no ranks at all where all are bad.",
+            ),
         ),
         Format(
             "trl-preference",
             views.preference_pairs,
             PREFERENCE,
-            "One row per pair of which one is better: `prompt`, `chosen`, `rejected` as messages, for TRL's "
-            "DPOTrainer. The pairs of one vote depend on each other: their `weight` sums to the vote's.",
+            gettext_noop(
+                "One row per pair of which one is better: `prompt`, `chosen`, `rejected` as messages, for "
+                "TRL's DPOTrainer. The pairs of one vote depend on each other: their `weight` sums "
+                "to the vote's.",
+            ),
         ),
         Format(
             "trl-unpaired",
             views.unpaired,
             UNPAIRED,
-            "One row per response that is clearly good or bad: the best of a ranking is good, the worst bad, "
-            "and all of an all-bad vote. What lies between is left out.",
+            gettext_noop(
+                "One row per response that is clearly good or bad: the best of a ranking is good, the worst "
+                "bad, and all of an all-bad vote. What lies between is left out.",
+            ),
         ),
         Format(
             "openai-dpo",
             views.openai_pairs,
             OPENAI,
-            "The pairs as OpenAI, Together and Fireworks read them for DPO: upload the .jsonl file.",
+            gettext_noop(
+                "The pairs as OpenAI, Together and Fireworks read them for DPO: upload the .jsonl file."
+            ),
         ),
         Format(
             "llama-factory",
             views.llama_factory_pairs,
             LLAMA_FACTORY,
-            "The pairs in LLaMA-Factory's sharegpt form; `dataset_info.json` registers them.",
+            gettext_noop("The pairs in LLaMA-Factory's sharegpt form; `dataset_info.json` registers them."),
         ),
         Format(
             "arena",
             lmarena.battles,
             lmarena.SCHEMA,
-            "One row per compared pair in the columns of LMArena's 140k release.",
+            gettext_noop("One row per compared pair in the columns of LMArena's 140k release."),
         ),
     )
 }

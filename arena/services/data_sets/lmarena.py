@@ -94,7 +94,7 @@ def style_counts(text: str) -> dict[str, dict[str, int]]:
 
 def _battle(row: Row, a: int, b: int, winner: str, order: int) -> Row:
     sides = {"a": row["responses"][a], "b": row["responses"][b]}
-    asked = [_said(message["role"], message["content"]) for message in row["messages"]]
+    asked, own = _asked(row, a), _asked(row, b)
     answers = {side: _said("assistant", response["text"]) for side, response in sides.items()}
     texts = [message["content"] for message in row["messages"]] + [one["text"] for one in sides.values()]
     return {
@@ -105,19 +105,26 @@ def _battle(row: Row, a: int, b: int, winner: str, order: int) -> Row:
         "evaluation_session_id": row["voter"],
         "evaluation_order": order,
         "conversation_a": [*asked, answers["a"]],
-        "conversation_b": [*asked, answers["b"]],
-        "full_conversation": _turns(asked, answers),
+        "conversation_b": [*own, answers["b"]],
+        # Across prompts the sides share no turn.
+        "full_conversation": _turns(asked, answers) if asked == own else [],
         "conv_metadata": {
             f"{what}_{side}": count
             for side, response in sides.items()
             for what, count in style_counts(response["text"]).items()
         }
-        | {"turns": sum(message["role"] == "user" for message in row["messages"])},
+        | {"turns": sum(message["role"] == "user" for message in asked)},
         "category_tag": None,
         "language": None,
         "is_code": any("```" in text for text in texts),
         "timestamp": row["created_at"],
     }
+
+
+def _asked(row: Row, slot: int) -> list[Row]:
+    """What the response answers: the prompt of all, or its own."""
+    messages = row["responses"][slot].get("messages") or row["messages"]
+    return [_said(message["role"], message["content"]) for message in messages]
 
 
 def _turns(asked: list[Row], answers: dict[str, Row]) -> list[Row]:

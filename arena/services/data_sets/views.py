@@ -17,8 +17,18 @@ def compared_pairs(ranks: list[int | None] | None) -> Iterator[tuple[int, int]]:
                 yield better, worse
 
 
+def shared_pairs(row: Row) -> list[tuple[int, int]]:
+    """The compared pairs of a row whose responses answer one prompt; across prompts there are none."""
+    return [] if across_prompts(row) else list(compared_pairs(row["ranks"]))
+
+
+def across_prompts(row: Row) -> bool:
+    """Whether each response of the row answers a prompt of its own."""
+    return any(response.get("messages") for response in row["responses"])
+
+
 def preference_pairs(row: Row) -> Iterator[Row]:
-    pairs = list(compared_pairs(row["ranks"]))
+    pairs = shared_pairs(row)
     for better, worse in pairs:
         yield {
             "prompt": prompt_of(row),
@@ -34,7 +44,7 @@ def unpaired(row: Row) -> Iterator[Row]:
         label = _is_good(row, slot)
         if label is not None:
             yield {
-                "prompt": prompt_of(row),
+                "prompt": prompt_of(row, slot),
                 "completion": [_answer(row, slot)],
                 "label": label,
                 "vote_id": row["vote_id"],
@@ -42,7 +52,7 @@ def unpaired(row: Row) -> Iterator[Row]:
 
 
 def openai_pairs(row: Row) -> Iterator[Row]:
-    for better, worse in compared_pairs(row["ranks"]):
+    for better, worse in shared_pairs(row):
         yield {
             "input": {"messages": prompt_of(row), "tools": [], "parallel_tool_calls": True},
             "preferred_output": [_answer(row, better)],
@@ -52,7 +62,7 @@ def openai_pairs(row: Row) -> Iterator[Row]:
 
 def llama_factory_pairs(row: Row) -> Iterator[Row]:
     speakers = {"user": "human", "assistant": "gpt"}
-    for better, worse in compared_pairs(row["ranks"]):
+    for better, worse in shared_pairs(row):
         yield {
             "conversations": [
                 {"from": speakers[message["role"]], "value": message["content"]}
@@ -82,8 +92,10 @@ def llama_factory_info(name: str, files: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def prompt_of(row: Row) -> list[dict[str, str]]:
-    """The prompt as messages, with the system's first where there is one."""
+def prompt_of(row: Row, slot: int = 0) -> list[dict[str, str]]:
+    """What the response in `slot` answers, as messages; the system's comes first where there is one."""
+    if own := row["responses"][slot].get("messages"):
+        return list(own)
     system = [{"role": "system", "content": row["system"]}] if row["system"] else []
     return [*system, *row["messages"]]
 

@@ -12,15 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
 from arena.errors import BadInput
 from arena.models import DataSet, Prompt
+from arena.services import webhooks
 from arena.services.data_sets.card import card
 from arena.services.data_sets.files import Table, put_in_place, sha256_of, write_json, write_text
 from arena.services.data_sets.formats import FORMATS
 from arena.services.data_sets.views import llama_factory_info
-from arena.services.data_sets.votes import SCHEMA_VERSION, VoteReader, is_informative
+from arena.services.data_sets.votes import SCHEMA_VERSION, VoteReader, is_informative, prompt_ids
 from arena.services.leases import Lease
 
 SPLITS: tuple[str, ...] = (Prompt.Split.TRAIN.value, Prompt.Split.HELD_OUT.value)
@@ -51,12 +54,16 @@ def write_data_set(data_set: DataSet, lease: Lease | None = None) -> DataSet:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     # Only the first attempt to end counts; another one wrote the same bytes.
-    DataSet.objects.filter(pk=data_set.pk, completed_at=None).update(
-        counts=manifest["rows"],
-        manifest=manifest,
-        sha256=sha256_of(final / MANIFEST),
-        completed_at=Now(),
-    )
+    with transaction.atomic():
+        first = DataSet.objects.filter(pk=data_set.pk, completed_at=None).update(
+            counts=manifest["rows"],
+            manifest=manifest,
+            sha256=sha256_of(final / MANIFEST),
+            completed_at=Now(),
+        )
+        if first:
+            told = {"data_set": data_set.number, "rows": manifest["rows"]}
+            webhooks.emit(arena=data_set.arena, event="data_set.completed", data=told)
     data_set.refresh_from_db()
     return data_set
 
@@ -65,14 +72,21 @@ def verify_data_set(data_set: DataSet) -> None:
     """Raise BadInput, naming the file, where the folder is not what was written."""
     folder = data_set_folder(data_set)
     if data_set.completed_at is None:
-        raise BadInput(f"Data set {data_set.number} is not written yet. Wait until its job is done.")
+        raise BadInput(
+            _("Data set %(number)s is not written yet. Wait until its job is done.")
+            % {"number": data_set.number}
+        )
     recorded = {MANIFEST: {"sha256": data_set.sha256}, **data_set.manifest["files"]}
     for name, facts in recorded.items():
         if not (folder / name).is_file():
-            raise BadInput(f"The file {name} of data set {data_set.number} is gone. Export a new data set.")
+            raise BadInput(
+                _("The file %(name)s of data set %(number)s is gone. Export a new data set.")
+                % {"name": name, "number": data_set.number}
+            )
         if sha256_of(folder / name) != facts["sha256"]:
             raise BadInput(
-                f"The file {name} of data set {data_set.number} was changed. Export a new data set."
+                _("The file %(name)s of data set %(number)s was changed. Export a new data set.")
+                % {"name": name, "number": data_set.number}
             )
 
 
@@ -120,7 +134,7 @@ def _write_tables(
                 rows = [row for row, its_split in page if its_split == split]
                 splits[split]["votes"] += len(rows)
                 splits[split]["informative"] += sum(map(is_informative, rows))
-                prompts[split].update(row["prompt_id"] for row in rows)
+                prompts[split].update(key for row in rows for key in prompt_ids(row))
                 for name in data_set.formats:
                     view = FORMATS[name].view
                     tables[name, split].add([seen for row in rows for seen in view(row)])
@@ -151,6 +165,7 @@ def _manifest(data_set: DataSet, folder: Path, tables: Tables, facts: dict[str, 
         "created_at": data_set.created_at.isoformat(),
         "last_vote": data_set.last_vote,
         "last_ruling": data_set.last_ruling,
+        **({"filters": data_set.filters} if data_set.filters else {}),
         **facts,
         "files": {
             path.relative_to(folder).as_posix(): {

@@ -2,14 +2,16 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from django.contrib.auth.models import User
 from django.db import transaction
 
 from arena.errors import BadInput, BadRow
+from arena.media_formats import BadFile, by_ending, for_voters
 from arena.models import Arena, Contestant, Prompt, Response
-from arena.services import audit
+from arena.services import audit, media
 from arena.services.contestants import uploaded_contestants
 from arena.services.imports.report import ImportReport, Progress, at_line, chunks, no_progress
 from arena.services.prompts import content_key
@@ -20,6 +22,7 @@ from arena.services.tabular import Record, first_text, is_missing, read_rows
 PROMPT_COLUMNS = ("prompt", "prompt_key", "prompt_id", "key")
 MODEL_COLUMNS = ("model", "contestant")
 TEXT_COLUMNS = ("text", "response")
+FILE_COLUMNS = ("file",)
 MOST_SAMPLES = 1_000_000
 CHUNK = 1000
 
@@ -31,6 +34,12 @@ class _Row:
     model: str
     sample: int
     text: str
+    file: bytes = b""
+    media_type: str = ""
+
+    @property
+    def digest(self) -> str:
+        return sha256(self.file).hexdigest() if self.file else text_hash(self.text)
 
 
 @transaction.atomic
@@ -39,14 +48,15 @@ def import_responses(
 ) -> ImportReport:
     """Make the responses of a JSONL, CSV or Parquet file, all or none.
 
-    Columns: `prompt` (its key, or its text), `model`, `text`, and `sample` where a model has several
-    responses to one prompt. Models that are not there yet become uploaded contestants. A response
+    Columns: `prompt` (its key, or its text), `model`, `text` or `file` (a picture, sound, film or GLB
+    model, by its path from the folder of the table and inside it), and `sample` where a model has
+    several responses to one prompt. Models that are not there yet become uploaded contestants. A response
     that is there already with the same text is passed over. Raises BadRow.
     """
     report = ImportReport()
     prompts = dict(Prompt.objects.filter(arena=arena).values_list("key", "pk"))
     models: dict[str, Contestant] = {}
-    for rows in chunks((_row(line, record) for line, record in read_rows(file)), CHUNK):
+    for rows in chunks((_row(line, record, file.parent) for line, record in read_rows(file)), CHUNK):
         for row in rows:
             if row.model not in models:
                 models[row.model] = _contestant(arena, row)
@@ -61,17 +71,37 @@ def import_responses(
     return report
 
 
-def _row(line: int, record: Record) -> _Row:
+def _row(line: int, record: Record, folder: Path) -> _Row:
     prompt = first_text(line, record, PROMPT_COLUMNS)
     model = first_text(line, record, MODEL_COLUMNS).strip()
     text = normalise_text(first_text(line, record, TEXT_COLUMNS))
+    path = first_text(line, record, FILE_COLUMNS).strip()
     if not prompt:
         raise BadRow(line, "It names no prompt.")
     if not model:
         raise BadRow(line, "It names no model.")
+    if path and text:
+        raise BadRow(line, "It has both a text and a file. A response is one of them.")
+    if path:
+        return _Row(line, prompt, model, _sample(line, record), "", *_file(line, folder, path))
     if not text:
         raise BadRow(line, "Its text is empty.")
     return _Row(line, prompt, model, _sample(line, record), text)
+
+
+def _file(line: int, folder: Path, path: str) -> tuple[bytes, str]:
+    """The file's bytes and its media type, by its ending. Raises BadRow."""
+    found = (folder / path).resolve()
+    if not found.is_relative_to(folder.resolve()) or not found.is_file():
+        raise BadRow(line, f"There is no file {path[:120]!r} in the folder of the table.")
+    if found.stat().st_size > media.LARGEST:
+        raise BadRow(line, f"{path[:120]} is larger than {media.LARGEST // 2**20} MB.")
+    try:
+        media_type, data = by_ending(found.name), found.read_bytes()
+        for_voters(data, media_type)
+        return data, media_type
+    except BadFile as error:
+        raise BadRow(line, str(error)) from None
 
 
 def _sample(line: int, record: Record) -> int:
@@ -102,14 +132,22 @@ def _write(file: Path, rows: list[_Row], prompts: dict[str, int], models: dict[s
     new: dict[str, list[NewResponse]] = defaultdict(list)
     for row in rows:
         place = (found[row.line], models[row.model].pk, row.sample)
-        digest = text_hash(row.text)
-        if there.setdefault(place, digest) != digest:
+        if there.setdefault(place, row.digest) != row.digest:
+            what = "file" if row.file else "text"
             raise BadRow(
                 row.line,
-                f"{row.model} has another text for this prompt and sample {row.sample} already. "
+                f"{row.model} has another {what} for this prompt and sample {row.sample} already. "
                 "Give it a sample number of its own.",
             )
-        new[row.model].append(NewResponse(place[0], row.sample, row.text, made_by={"file": file.name}))
+        item = NewResponse(
+            place[0],
+            row.sample,
+            row.text,
+            made_by={"file": file.name},
+            file=row.file,
+            media_type=row.media_type,
+        )
+        new[row.model].append(item)
     return sum(record_responses(contestant=models[model], items=items) for model, items in new.items())
 
 

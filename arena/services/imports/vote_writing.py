@@ -1,5 +1,6 @@
 """Imported votes become battles, slots and votes, in bulk."""
 
+import json
 import uuid
 from collections import defaultdict
 from datetime import datetime
@@ -17,7 +18,7 @@ from arena.services.imports.conversations import Answer, Message
 from arena.services.imports.report import at_line
 from arena.services.imports.vote_rows import ImportedVote
 from arena.services.prompts import NewPrompt, content_key, create_prompts
-from arena.services.rendering import render_markdown
+from arena.services.rendering import rendered
 from arena.services.responses import text_hash
 
 STRATEGY = "imported"
@@ -106,8 +107,11 @@ class VoteWriter:
                 places[vote.line, slot] = texts.place(
                     prompts[vote.line].pk, contestant, answer, self.file_name, render=self.show
                 )
-        columns = ("prompt_id", "contestant_id", "sample", "text", "raw", "html", "sha256", "made_by")
-        insert_rows(Response, (*columns, "created_at"), ((*row, self.now) for row in texts.new))
+        columns = (
+            "prompt_id", "contestant_id", "sample", "text", "raw", "messages", "sha256", "made_by", "html",
+            "renderer", "created_at",
+        )  # fmt: skip
+        insert_rows(Response, columns, ((*row, self.now) for row in texts.new))
         ids = texts.ids()
         return {at: ids[place] for at, place in places.items()}
 
@@ -189,8 +193,11 @@ class _TextsThere:
             return prompt_id, contestant.pk, there
         sample = self._samples[prompt_id, contestant.pk]
         made_by = {"file": file_name} | ({"transcript": True} if answer.is_transcript else {})
-        html = render_markdown(answer.text) if render else ""
-        self.new.append((prompt_id, contestant.pk, sample, answer.text, answer.raw, html, digest, made_by))
+        messages = json.loads(answer.raw) if answer.is_transcript else []
+        # What is not shown now is rendered when it is.
+        shown = rendered(text=answer.text, messages=messages) if render else {"html": "", "renderer": 0}
+        row = (prompt_id, contestant.pk, sample, answer.text, answer.raw, messages, digest, made_by)
+        self.new.append((*row, shown["html"], shown["renderer"]))
         self._keep(prompt_id, contestant.pk, digest, sample)
         return prompt_id, contestant.pk, sample
 
