@@ -25,6 +25,8 @@ def _lay_ground() -> Path:
     atexit.register(lambda: os.getpid() == owner and shutil.rmtree(ground, ignore_errors=True))
     for name in [name for name in os.environ if name.startswith("ARENA_")]:
         del os.environ[name]
+    # Child processes are many, and need not compile the same modules each.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ.update(
         DJANGO_SETTINGS_MODULE="arena.settings",
         ARENA_DATA_DIR=str(ground / "data"),
@@ -75,8 +77,22 @@ def _fresh_cache() -> None:
         cache.clear()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Let each test process lay a ground of its own.
+
+    One that inherits this variable loads the settings before this file is read, and then keeps
+    its data where this process does: what one test writes or clears would be another's.
+    """
+    del os.environ["DJANGO_SETTINGS_MODULE"]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say clearly what cannot run here. In CI nothing is left out but what needs a GPU."""
+    """Say clearly what cannot run here; what takes longest begins first, beside all others.
+
+    In CI nothing is left out but what needs a GPU.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
     no_browser = pytest.mark.skip(reason="Chromium is not installed (Debian: apt-get install chromium).")
     no_gpu = pytest.mark.skip(reason="There is no NVIDIA GPU here.")
     for item in items:

@@ -3,7 +3,9 @@
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import translation
 
+from annotation.services import dashboard, quality, review_queue, vote_facts
 from arena.models import Arena, Membership
 from arena.services import matchmaking, vote_log
 from tests import factories
@@ -13,8 +15,9 @@ from tests import factories
 def _nothing_kept_from_other_tests():
     """Ids come again in the next test, so what a process keeps of the log must go."""
     yield
-    vote_log.forget()
-    matchmaking.forget()
+    for kept in (vote_log, matchmaking, vote_facts, quality, dashboard, review_queue):
+        kept.forget()
+    translation.deactivate()  # a page in German leaves its thread in German
 
 
 @pytest.fixture
@@ -68,3 +71,12 @@ def sign_in():
         return client
 
     return signed_in
+
+
+@pytest.fixture
+def folders_of_their_own(settings, tmp_path):
+    """Empty folders for files: a backup holds what other tests left, and a restore wants none."""
+    for name in ("DATA_SETS_DIR", "RUNS_DIR", "MEDIA_ROOT", "MODELS_DIR"):
+        folder = tmp_path / name
+        folder.mkdir()
+        setattr(settings, name, folder)

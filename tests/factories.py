@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import count
 from typing import Any
 
@@ -9,7 +10,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from arena.models import Arena, Battle, Contestant, Membership, Prompt, Response, Slot, Vote, Voter
-from arena.services.rendering import render_markdown
+from arena.services.rendering import rendered
 
 _numbers = count(1)
 
@@ -32,37 +33,31 @@ def make_contestant(arena: Arena, name: str = "", **fields: Any) -> Contestant:
 
 
 def make_prompt(arena: Arena, text: str = "", **fields: Any) -> Prompt:
-    number = next(_numbers)
-    messages = [{"role": "user", "content": text or f"Question {number}?"}]
-    return Prompt.objects.create(
-        **{"arena": arena, "key": f"prompt-{number}", "messages": messages, **fields}
-    )
+    prompt = _prompt(arena, text, **fields)
+    prompt.save(force_insert=True)
+    return prompt
 
 
 def make_response(prompt: Prompt, contestant: Contestant, text: str = "", **fields: Any) -> Response:
     text = text or f"Answer {next(_numbers)}."
-    return Response.objects.create(
-        **{
-            "prompt": prompt,
-            "contestant": contestant,
-            "text": text,
-            "html": render_markdown(text),
-            "sha256": hashlib.sha256(text.encode()).hexdigest(),
-            **fields,
-        }
-    )
+    html = rendered(text=text, messages=fields.get("messages"))
+    response = _response(prompt, contestant, text, **{**html, **fields})
+    response.save(force_insert=True)
+    return response
 
 
 def make_pool(
     slug: str = "", *, contestants: int = 5, prompts: int = 6, names: Sequence[str] = (), **fields: Any
 ) -> Arena:
-    """An arena in which every contestant has answered every prompt."""
+    """An arena in which every contestant has answered every prompt. Most tests begin here: few inserts."""
     arena = make_arena(slug, **fields)
     made = [make_contestant(arena, name) for name in (names or [""] * contestants)]
-    for _ in range(prompts):
-        prompt = make_prompt(arena)
-        for contestant in made:
-            make_response(prompt, contestant)
+    asked = Prompt.objects.bulk_create(_prompt(arena) for _ in range(prompts))
+    pairs = [(prompt, contestant) for prompt in asked for contestant in made]
+    texts = [f"Answer {number} in {arena.name}." for number in range(1, len(pairs) + 1)]
+    Response.objects.bulk_create(
+        _response(*pair, text, **_rendered(text)) for pair, text in zip(pairs, texts, strict=True)
+    )
     return arena
 
 
@@ -115,11 +110,18 @@ def make_vote(
 ) -> Vote:
     """A vote on a closed battle of these contestants; without ranks, in the order given."""
     battle = make_battle(arena, voter, contestants=contestants, prompt=prompt, closed_at=timezone.now())
+    return vote_on(battle, ranks, kind=kind, **fields)
+
+
+def vote_on(
+    battle: Battle, ranks: Sequence[int | None] | None = None, *, kind: str = Vote.Kind.RANKING, **fields: Any
+) -> Vote:
+    """A vote on this battle as its voter; without ranks, in the order of the slots."""
     if ranks is None and kind in (Vote.Kind.RANKING, Vote.Kind.BEST):
         ranks = list(range(1, battle.k + 1))
     return Vote.objects.create(
         **{
-            "arena": arena,
+            "arena": battle.arena,
             "battle": battle,
             "voter": battle.voter,
             "kind": kind,
@@ -128,3 +130,20 @@ def make_vote(
             **fields,
         }
     )
+
+
+def _prompt(arena: Arena, text: str = "", **fields: Any) -> Prompt:
+    number = next(_numbers)
+    messages = [{"role": "user", "content": text or f"Question {number}?"}]
+    return Prompt(**{"arena": arena, "key": f"prompt-{number}", "messages": messages, **fields})
+
+
+def _response(prompt: Prompt, contestant: Contestant, text: str, **fields: Any) -> Response:
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    return Response(**{"prompt": prompt, "contestant": contestant, "text": text, "sha256": sha256, **fields})
+
+
+@lru_cache(maxsize=10_000)
+def _rendered(text: str) -> dict[str, Any]:
+    """Pools of the same name have the same texts, which need not be rendered for each test."""
+    return rendered(text=text)

@@ -26,7 +26,7 @@ def until(condition: Callable[[], object], what: str, *, seconds: float = 120.0,
 class Served:
     """A `manage.py serve` below `folder`: nothing of it is in the repository's own folders."""
 
-    def __init__(self, folder: Path, *options: str, cache: Path | None = None) -> None:
+    def __init__(self, folder: Path, *options: str, cache: Path | None = None, **variables: str) -> None:
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self.data = folder / "data"
@@ -36,6 +36,7 @@ class Served:
             **kept,
             "ARENA_DATA_DIR": str(self.data),
             "ARENA_CACHE_DIR": str(cache or folder / "cache"),
+            **variables,
         }
         for name in ("DATABASE_URL", "REDIS_URL"):
             environment.pop(name, None)

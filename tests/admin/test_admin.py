@@ -6,10 +6,25 @@ import pytest
 from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from arena.models import AuditEntry, Contestant, DataSet, Job, Prompt, Response, TrainingRun, Vote, VoteRuling
+from arena.models import (
+    AuditEntry,
+    Contestant,
+    DataSet,
+    Invitation,
+    Job,
+    Prompt,
+    Response,
+    TrainingRun,
+    Vote,
+    VoteRuling,
+    Webhook,
+    WebhookDelivery,
+)
 from arena.services import jobs
 from arena.services.data_sets import request_data_set, write_data_set
+from arena.services.judges import create_judge
 from arena.services.leaderboards import current_leaderboard
 from arena.services.votes import rule_on_vote
 from tests import factories
@@ -28,6 +43,9 @@ READ_ONLY = [
     "trainingrun",
     "leaderboard",
     "auditentry",
+    "webhook",
+    "webhookdelivery",
+    "invitation",
 ]
 INLINE = re.compile(
     r"<style|\sstyle=|\son[a-z]+=|javascript:|<script(?![^>]*\ssrc=)(?![^>]*application/json)", re.I
@@ -51,6 +69,10 @@ def lived_in(open_arena, staff):
         arena=open_arena, base=base, data_set=data_set, name="Run", job=data_set.job, folder="garden/1"
     )
     current_leaderboard(open_arena)
+    create_judge(arena=open_arena, name="Robin", endpoint="http://127.0.0.1:8009/v1", endpoint_model="m")
+    hook = Webhook.objects.create(arena=open_arena, url="https://example.org/hook", sealed_secret="sealed-up")
+    hook.deliveries.create(event="vote.cast", body="{}", due_at=timezone.now())
+    Invitation.objects.create(arena=open_arena, token_sha256="d1935c", note="Spring class")
     return open_arena
 
 
@@ -80,6 +102,17 @@ def test_every_list_and_every_row_opens_with_nothing_inline(boss, lived_in, mode
         assert answer.status_code == 200, address
         assert "'unsafe-inline'" not in answer["Content-Security-Policy"]
         assert INLINE.findall(answer.content.decode()) == []
+
+
+def test_no_page_of_a_webhook_or_an_invitation_shows_its_secret(boss, lived_in):
+    for model in (Webhook, WebhookDelivery, Invitation):
+        name = model._meta.model_name
+        for address in (page(name), page(name, "change", model.objects.get().pk)):
+            text = boss.get(address).content.decode()
+            assert "sealed-up" not in text
+            assert "d1935c" not in text
+    assert "Spring class" in boss.get(page("invitation")).content.decode()
+    assert "https://example.org/hook" in boss.get(page("webhookdelivery")).content.decode()
 
 
 def test_the_start_page_has_nothing_inline(boss):

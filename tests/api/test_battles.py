@@ -17,7 +17,8 @@ def test_a_battle_is_blind(anonymous, open_arena):
 
     assert set(battle) == {"id", "arena", "k", "prompt", "slots"}
     assert set(battle["prompt"]) == {"messages"}
-    assert all(set(slot) == {"token", "position", "text", "html"} for slot in battle["slots"])
+    shown = {"token", "position", "text", "html", "file", "prompt"}
+    assert all(set(slot) == shown for slot in battle["slots"])
     assert [slot["position"] for slot in battle["slots"]] == [0, 1, 2, 3]
     assert battle["k"] == 4
 
@@ -311,7 +312,7 @@ def test_a_vote_takes_few_queries(anonymous, open_arena, django_assert_max_num_q
     anonymous.vote(anonymous.start("garden")["id"], {"ranks": [1, 2, 3, 4]})
     battle = anonymous.start("garden")
 
-    with django_assert_max_num_queries(11):
+    with django_assert_max_num_queries(15):
         assert anonymous.vote(battle["id"], {"ranks": [1, 2, 3, 4]}).status_code == 201
 
 

@@ -6,8 +6,9 @@ import yaml
 
 from arena import errors
 from arena.api.errors import STATUS, status_of
-from arena.services import jobs
+from arena.services import analyses, jobs
 from arena.services.data_sets import request_data_set
+from arena.services.leaderboards import current_leaderboard
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -50,7 +51,7 @@ def test_every_answer_is_as_documented(schema, anonymous, api, grace, open_arena
     for body in ({"ranks": [9]}, {"best": 1}, {"best": 1}):
         check(schema, vote, "post", anonymous.post(address, body, format="json"))
     check(schema, "/api/v1/battles/", "post", anonymous.post("/api/v1/battles/", {}, format="json"))
-    for name in ("", "contestants/", "leaderboard/"):
+    for name in ("", "contestants/", "leaderboard/", "leaderboard/analysis/"):
         path = f"/api/v1/arenas/{{slug}}/{name}"
         check(schema, path, "get", anonymous.get(path.format(slug="garden")))
         check(schema, path, "get", anonymous.get(path.format(slug="nowhere")))
@@ -60,6 +61,9 @@ def test_every_answer_is_as_documented(schema, anonymous, api, grace, open_arena
         check(schema, f"/api/v1/{name}", "get", lead.get(f"/api/v1/{name}"))
     made = lead.post("/api/v1/data-sets/", {"arena": "garden"}, format="json")
     check(schema, "/api/v1/data-sets/", "post", made)
+    analyses.compute(current_leaderboard(open_arena))
+    path = "/api/v1/arenas/{slug}/leaderboard/analysis/"
+    check(schema, path, "get", anonymous.get(path.format(slug="garden")))
     job = jobs.enqueue(kind="generate", title="Generate", arena=open_arena)
     cancel = lead.post(f"/api/v1/jobs/{job.pk}/cancel/")
     check(schema, "/api/v1/jobs/{id}/cancel/", "post", cancel)

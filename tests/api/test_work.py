@@ -1,10 +1,13 @@
+import io
 import json
+import zipfile
 
 import pytest
 
 from arena.models import DataSet, Job, TrainingRun
 from arena.services import jobs
 from arena.services.data_sets import request_data_set, write_data_set
+from arena.services.training import request_training
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -44,6 +47,7 @@ def addresses(data_set, job):
     return [
         *LISTS,
         f"data-sets/{data_set.pk}/",
+        f"data-sets/{data_set.pk}/download/",
         "training-runs/1/",
         "training-runs/1/metrics/",
         f"jobs/{job.pk}/",
@@ -118,6 +122,25 @@ def test_a_lead_exports_a_data_set(api, grace, voted):
     assert api(grace).get(f"/api/v1/data-sets/{told['id']}/").json() == told
 
 
+def test_a_lead_downloads_a_data_set_as_a_zip(api, grace, data_set):
+    answer = api(grace).get(
+        f"/api/v1/data-sets/{data_set.pk}/download/", headers={"Accept": "application/zip"}
+    )
+
+    assert answer["Content-Type"] == "application/zip"
+    names = zipfile.ZipFile(io.BytesIO(b"".join(answer.streaming_content))).namelist()
+    assert {name.split("/", 1)[1] for name in names} >= {*data_set.manifest["files"], "README.md"}
+
+
+def test_a_data_set_that_is_not_written_is_not_downloaded(api, grace, voted):
+    unwritten = request_data_set(arena=voted)
+
+    answer = api(grace).get(f"/api/v1/data-sets/{unwritten.pk}/download/")
+
+    assert answer.status_code == 400
+    assert "not written yet" in answer.json()["error"]
+
+
 def test_asking_twice_makes_two_numbered_data_sets(api, grace, voted):
     numbers = [
         api(grace).post("/api/v1/data-sets/", {"arena": "garden"}, format="json").json()["number"]
@@ -188,6 +211,63 @@ def test_a_run_that_cannot_be_is_explained(api, grace, base, data_set, change, s
     assert answer.status_code == status
     assert len(answer.json()["error"]) > 10
     assert not TrainingRun.objects.exists()
+
+
+def test_a_plan_tells_data_costs_and_settings_and_starts_nothing(api, grace, base, data_set):
+    body = {"base": base.pk, "data_set": data_set.pk, "parameters": {"epochs": 3}}
+
+    answer = api(grace).post("/api/v1/training-runs/plan/", body, format="json")
+
+    assert answer.status_code == 200, answer.json()
+    told = answer.json()
+    assert told["votes"]["informative"] == 12
+    assert told["steps"] == 9  # three epochs of three steps of four
+    suggested = {one["name"]: one["value"] for one in told["suggestions"]}
+    assert (suggested["objective"], suggested["batch_size"]) == ("adpo-list", 4)
+    assert all(one["reason"] for one in told["suggestions"])
+    assert told["memory"] == 0  # nothing can be read of this checkpoint
+    assert not TrainingRun.objects.exists()
+
+
+def test_a_plan_is_for_leads(api, anonymous, mallory, base, data_set):
+    body = {"base": base.pk, "data_set": data_set.pk}
+    address = "/api/v1/training-runs/plan/"
+
+    assert anonymous.post(address, body, format="json").status_code == 401
+    assert api(mallory).post(address, body, format="json").status_code == 404
+    assert api(mallory).get(address).status_code == 405
+    assert anonymous.get("/api/v1/training-runs/compare/").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [({"base": 10**6}, 404), ({"data_set": "x"}, 400), ({"parameters": {"speed": 9}}, 400)],
+)
+def test_a_plan_that_cannot_be_is_explained(api, grace, base, data_set, change, status):
+    body = {"base": base.pk, "data_set": data_set.pk, **change}
+
+    answer = api(grace).post("/api/v1/training-runs/plan/", body, format="json")
+
+    assert answer.status_code == status
+    assert len(answer.json()["error"]) > 10
+
+
+def test_runs_are_compared_by_what_differs(api, grace, mallory, base, data_set):
+    runs = [
+        request_training(
+            base=base, data_set=data_set, name=name, objective="dpo", parameters={"beta": beta, "epochs": 2}
+        )
+        for name, beta in (("Near", 0.3), ("Far", 0.1))
+    ]
+    TrainingRun.objects.filter(pk=runs[0].pk).update(summary={"after": {"accuracy": 0.7}})
+    address = f"/api/v1/training-runs/compare/?run={runs[0].pk}&run={runs[1].pk}&run=999&run=x"
+
+    told = api(grace).get(address).json()
+
+    assert told["runs"] == [run.pk for run in runs]
+    assert told["differences"] == [{"part": "settings", "name": "beta", "values": [0.3, 0.1]}]
+    assert told["results"] == [{"part": "after", "name": "accuracy", "values": [0.7, None]}]
+    assert api(mallory).get(address).json()["runs"] == []  # no business there
 
 
 def test_training_before_the_data_are_written_is_refused(api, grace, base, voted):

@@ -1,5 +1,6 @@
 """What conftest.py promises every other test."""
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -33,3 +34,8 @@ def test_the_test_database_is_not_the_installations():
 
     assert "test" in str(connection.settings_dict["NAME"])
     assert connection.settings_dict["NAME"] != settings.DATA_DIR / "db.sqlite3"
+
+
+def test_this_process_keeps_its_data_where_no_other_does():
+    """Test processes side by side: a data folder taken over from the one that began them would be shared."""
+    assert str(settings.DATA_DIR) == os.environ["ARENA_DATA_DIR"]

@@ -21,7 +21,14 @@ def test_a_living_process_says_so_and_asks_no_database(client):
 def test_a_process_that_can_serve_says_so(client):
     answer = client.get("/readyz")
 
-    assert answer.json() == {"status": "ok", "database": "ok", "queue": "ok"}
+    workers = answer.json().pop("workers")
+    assert {**answer.json(), "workers": {}} == {
+        "status": "ok",
+        "database": "ok",
+        "queue": "ok",
+        "workers": {},
+    }
+    assert workers["train"] == "No worker has listened to the queue train yet."
     assert answer.status_code == 200
 
 

@@ -16,8 +16,9 @@ STANDARD = set(sys.stdlib_module_names)
 RANKING = {"numpy", "scipy", "choix", "pyarrow"}
 GPU_CORE = RANKING | {"torch", "transformers", "tokenizers", "safetensors", "peft", "accelerate", "ranking"}
 GPU_CORE |= {"httpx", "huggingface_hub", "jinja2"}
-# Pure text, no Django: shared by the arena, which asks, and the workers, which teach the answers.
-GPU_MAY_READ = ["arena.demo_corpus"]
+# No Django in them: the words that the demo speaks, requests to addresses that somebody typed, and
+# what files of models are.
+GPU_MAY_READ = ["arena.demo_corpus", "arena.media_formats", "arena.outbound"]
 # Beside gpu_workers/tasks.py the work of one task may live in a module of its own, named *_task.py.
 HEAVY = {"torch", "transformers", "tokenizers", "safetensors", "peft", "accelerate"}
 

@@ -5,6 +5,7 @@ import json
 import random
 import re
 import secrets
+import warnings
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -30,10 +31,23 @@ RANDOM = [
 ]
 
 
-def build_world(names: list[str], **fields: Any) -> Arena:
+# All that an arena can ask for: each part draws more of the page.
+ASKS_ALL = {
+    "criteria": [{"key": "a", "kind": "rank"}, {"key": "b", "kind": "scale"}, {"key": "c", "kind": "choice"}],
+    "confidence": "required",
+    "reason": {"need": "required", "tags": ["Clearer"]},
+    "spans": True,
+    "parts": "good_bad",
+    "rewrite": True,
+    "report": True,
+    "undo": True,
+}
+
+
+def build_world(names: list[str], judgement: dict[str, Any] | None = None, **fields: Any) -> Arena:
     """An arena whose prompts and texts are always the same, whoever wrote them."""
     # The arena's own id may be seen; those of contestants and responses may not, and they differ.
-    arena = factories.make_arena("world", k=4, pk=777)
+    arena = factories.make_arena("world", k=4, pk=777, judgement=judgement or {})
     elsewhere = factories.make_arena("elsewhere", access=Arena.Access.CLOSED)
     for _ in names[-1]:
         factories.make_contestant(elsewhere)
@@ -59,6 +73,7 @@ def before_the_vote(client: Client, slug: str) -> Iterator[HttpResponse]:
     yield client.get("/api/v1/schema/")
     yield client.get(f"/arenas/{slug}/")
     yield client.get(f"/arenas/{slug}/next/")
+    yield client.get(f"/arenas/{slug}/next/?ahead")
     yield client.get("/")
 
 
@@ -88,8 +103,9 @@ def seen_in_world(monkeypatch: pytest.MonkeyPatch, names: list[str], **fields: A
     return answers
 
 
-def test_two_worlds_that_differ_in_who_answers_look_the_same(monkeypatch):
-    plain = seen_in_world(monkeypatch, ["a", "b", "c", "d", "e"])
+@pytest.mark.parametrize("judgement", [{}, ASKS_ALL, {**ASKS_ALL, "ask": "best", "parts": "preference"}])
+def test_two_worlds_that_differ_in_who_answers_look_the_same(monkeypatch, judgement):
+    plain = seen_in_world(monkeypatch, ["a", "b", "c", "d", "e"], judgement=judgement)
     other = seen_in_world(
         monkeypatch,
         ["Zephyr-9000", "x" * 100, "Claude", "GPT", "Ω" * 30],
@@ -100,6 +116,7 @@ def test_two_worlds_that_differ_in_who_answers_look_the_same(monkeypatch):
         parameters={"temperature": 1.7},
         description="the secret one",
         weight=3,
+        judgement=judgement,
     )
 
     assert len(plain) == len(other) >= 7
@@ -124,7 +141,9 @@ def decodings(text: bytes) -> Iterator[str]:
     plain = text.decode(errors="replace")
     yield plain
     yield html.unescape(plain)
-    yield plain.encode().decode("unicode_escape", errors="replace")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # what is no escape stays as it is
+        yield plain.encode().decode("unicode_escape", errors="replace")
     for run in re.findall(rb"(?:[0-9a-f]{2}){8,}", text):
         yield bytes.fromhex(run.decode()).decode(errors="replace")
     for run in re.findall(rb"x\x9c[\x00-\xff]+", text):
@@ -133,7 +152,7 @@ def decodings(text: bytes) -> Iterator[str]:
 
 def test_no_name_and_no_setting_of_a_contestant_gets_out_before_the_vote():
     names = [f"canary{secrets.token_hex(13)}" for _ in range(5)]
-    build_world(names, parameters={"canary-temperature": 0.123456789}, **canaries())
+    build_world(names, ASKS_ALL, parameters={"canary-temperature": 0.123456789}, **canaries())
 
     client, read = Client(), 0
     for response in before_the_vote(client, "world"):
@@ -145,7 +164,9 @@ def test_no_name_and_no_setting_of_a_contestant_gets_out_before_the_vote():
             read += len(text)
     assert read > 5000
     battle = Slot.objects.first().battle
-    answer = client.post(f"/api/v1/battles/{battle.pk}/vote/", {"best": 0}, content_type="application/json")
+    said = {"criteria": {"a": [1, 2, 3, 4], "b": [1, 2, 3, 4], "c": {"best": 0}}, "confidence": 1}
+    body = {"best": 0, "details": {**said, "reason": {"tags": ["Clearer"]}}}
+    answer = client.post(f"/api/v1/battles/{battle.pk}/vote/", body, content_type="application/json")
     assert "canary" in answer.content.decode()  # and the vote earns the names
 
 

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from arena.models import Contestant, Leaderboard
-from arena.services import leaderboards, vote_log
+from arena.services import board_fit, leaderboards, vote_log
 from arena.services.leaderboards import (
     current_leaderboard,
     leaderboard_csv,
@@ -14,7 +14,7 @@ from arena.services.leaderboards import (
     recent_leaderboard,
     reproduce,
 )
-from arena.services.votes import rule_on_vote
+from arena.services.votes import reveal, rule_on_vote
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -40,7 +40,7 @@ def test_the_board_is_in_the_order_of_the_votes(arena):
     for row in board.rows:
         assert set(row) == {
             "contestant", "model", "rating", "lower", "upper", "rank", "rank_lower", "rank_upper", "votes",
-            "retired",
+            "new", "retired",
         }  # fmt: skip
         assert row["lower"] < row["rating"] < row["upper"]
         assert row["rank_lower"] <= row["rank"] <= row["rank_upper"]
@@ -60,7 +60,23 @@ def test_without_votes_all_are_listed_and_nobody_is_ahead(open_arena):
 
     assert len(board.rows) == 5
     assert len({row["rating"] for row in board.rows}) == 1
-    assert all(row["votes"] == 0 for row in board.rows)
+    assert all(row["votes"] == 0 and row["new"] for row in board.rows)
+
+
+def test_a_contestant_nobody_voted_on_has_no_rank_and_takes_none(arena):
+    before = current_leaderboard(arena)
+    factories.make_contestant(arena, "Dee")
+
+    board = current_leaderboard(arena)
+
+    assert [(row["model"], row["rank"], row["new"]) for row in board.rows] == [
+        ("Ann", 1, False), ("Ben", 2, False), ("Cid", 3, False), ("Dee", None, True),
+    ]  # fmt: skip
+    assert [(row["rank_lower"], row["rank_upper"]) for row in board.rows[:3]] == [
+        (row["rank_lower"], row["rank_upper"]) for row in before.rows
+    ]
+    assert board.rows[3]["rank_lower"] is board.rows[3]["rank_upper"] is None
+    assert leaderboard_csv(board).splitlines()[4].startswith(",,,Dee,")
 
 
 def test_nothing_new_costs_no_fit(arena, django_assert_num_queries):
@@ -155,7 +171,7 @@ def test_a_snapshot_is_made_again_to_the_last_bit(arena, grace):
 def test_enough_voters_widen_the_intervals_by_their_differences(arena):
     assert current_leaderboard(arena).settings["cluster"] is None
 
-    for number in range(leaderboards.VOTERS_TO_CLUSTER):
+    for number in range(board_fit.VOTERS_TO_CLUSTER):
         factories.make_vote(arena, [1, 2, 3] if number % 3 else [2, 1, 3])
 
     assert current_leaderboard(arena).settings["cluster"] == "voter"
@@ -189,7 +205,38 @@ def test_the_board_beside_a_vote_may_be_seconds_old_and_no_more(arena):
     assert recent_leaderboard(arena) == board
 
     Leaderboard.objects.update(created_at=timezone.now() - leaderboards.RECENT)
-    assert recent_leaderboard(arena).last_vote > board.last_vote
+    assert recent_leaderboard(arena) == board  # nobody waits for the next,
+    assert recent_leaderboard(arena).last_vote > board.last_vote  # which was made at once
+
+
+def test_a_voter_gets_the_names_before_the_next_board_is_fitted(arena, client, monkeypatch):
+    boards = []
+    recent_leaderboard(arena)
+    Leaderboard.objects.update(created_at=timezone.now() - leaderboards.RECENT)
+    battle = client.post("/api/v1/battles/", {"arena": arena.slug}, "application/json").json()
+
+    def noted(vote):
+        told = reveal(vote)
+        boards.append(Leaderboard.objects.count())
+        return told
+
+    monkeypatch.setattr("arena.api.battles.reveal", noted)
+    told = client.post(f"/api/v1/battles/{battle['id']}/vote/", {"best": 0}, "application/json").json()
+
+    assert told["revealed"]
+    assert [*boards, Leaderboard.objects.count()] == [1, 2]
+
+
+def test_a_fit_that_fails_after_the_answer_costs_nobody_their_vote(arena, client, monkeypatch, caplog):
+    recent_leaderboard(arena)
+    Leaderboard.objects.update(created_at=timezone.now() - leaderboards.RECENT)
+    monkeypatch.setattr(leaderboards, "fit_leaderboard", lambda **_: 1 / 0)
+    battle = client.post("/api/v1/battles/", {"arena": arena.slug}, "application/json").json()
+
+    answer = client.post(f"/api/v1/battles/{battle['id']}/vote/", {"best": 0}, "application/json")
+
+    assert answer.status_code == 201
+    assert f"The leaderboard of {arena.slug} failed after its request was answered." in caplog.text
 
 
 def test_nobody_waits_for_the_fit_of_another(arena):

@@ -33,13 +33,13 @@ def test_a_vote_closes_its_battle_and_says_how_long_it_took(open_arena):
     voter = factories.make_voter()
     battle = start_battle(arena=open_arena, voter=voter)
 
-    vote = cast_vote(battle=battle, voter=voter, ballot=FIRST_IS_BEST, details={"confidence": 3})
+    vote = cast_vote(battle=battle, voter=voter, ballot=FIRST_IS_BEST, facts={"turn": 3})
 
     battle.refresh_from_db()
     assert battle.closed_at is not None
     assert vote.wall_ms >= 0
     assert vote.active_ms is None  # not told is not zero
-    assert vote.details == {"confidence": 3}
+    assert vote.details == {"turn": 3}
 
 
 def test_a_battle_that_ended_without_a_vote_takes_none(open_arena):

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 FLAGS = [
     "--headless",
@@ -19,6 +19,9 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# Milliseconds; for machines with much else to do. What comes sooner is seen sooner.
+PATIENCE = 30_000
+expect.set_options(timeout=PATIENCE)
 # Playwright's sync API runs an event loop in this thread, in which Django would refuse the database.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
 
@@ -41,7 +44,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
         context = browser.new_context(
             base_url=base_url, viewport={"width": width, "height": height}, **profile
         )
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE)
         context.on("page", lambda page: _watch(page, faults))
         contexts.append(context)
         return context.new_page()

@@ -6,6 +6,8 @@ import pytest
 
 from arena.errors import BadInput
 from arena.models import Arena, Battle, DataSet, Job, Slot, Vote
+from arena.services.ballots import Ballot
+from arena.services.battles import start_battle
 from arena.services.data_sets import (
     FORMATS,
     data_set_folder,
@@ -13,7 +15,7 @@ from arena.services.data_sets import (
     verify_data_set,
     write_data_set,
 )
-from arena.services.votes import rule_on_vote
+from arena.services.votes import cast_vote, rule_on_vote
 from arena.tasks import export_data_set
 from tests import factories
 
@@ -248,3 +250,53 @@ def test_many_votes_come_page_by_page_in_their_order(voted_arena, export, monkey
     ids = [int(row["vote_id"]) for row in kwise(data_set)]
     assert ids == sorted(ids)
     assert Counter(row["kind"] for row in kwise(data_set)) == {"ranking": 2, "best": 1, "all_bad": 1}
+
+
+def joint_vote(arena, ranks=(1, 2, 3)):
+    """A vote across prompts: each of three contestants answers a prompt of its own."""
+    voter = factories.make_voter()
+    battle = start_battle(arena=arena, voter=voter)
+    return cast_vote(battle=battle, voter=voter, ballot=Ballot.parse({"ranks": list(ranks)}, 3))
+
+
+def rows_of(data_set: DataSet, name: str) -> list[dict]:
+    return lines(data_set, f"{name}/train-00000-of-00001.jsonl")
+
+
+def test_a_vote_across_prompts_gives_each_response_its_own(db, export):
+    arena = factories.make_pool("atlas", contestants=3, prompts=5, k=3, joint=True)
+    vote = joint_vote(arena)
+
+    data_set = export(arena)
+
+    row = rows_of(data_set, "kwise")[0]
+    asked = {slot.contestant.name: slot.response.prompt for slot in vote.battle.slots.all()}
+    assert (row["prompt_id"], row["messages"]) == ("", [])
+    for response in row["responses"]:
+        assert response["prompt_id"] == asked[response["contestant"]].key
+        assert response["messages"] == asked[response["contestant"]].messages
+    assert rows_of(data_set, "trl-preference") == []  # a pair of two prompts is no pair for DPO
+    good, bad = rows_of(data_set, "trl-unpaired")
+    assert good["prompt"] == row["responses"][0]["messages"]
+    assert bad["prompt"] == row["responses"][2]["messages"]
+    assert rows_of(data_set, "openai-dpo") == rows_of(data_set, "llama-factory") == []
+    pair = rows_of(data_set, "arena")[0]
+    first, second = (pair[f"conversation_{side}"][0]["content"][0]["text"] for side in "ab")
+    assert first != second
+
+
+def test_what_voters_asked_themselves_stays_unless_the_arena_passes_it_on(db, export):
+    arena = factories.make_pool("salon", contestants=3, k=3)
+    voter = factories.make_voter()
+    own = factories.make_prompt(arena, "My own?", asked_by=voter)
+    factories.make_vote(arena, [1, 2, 3], voter=voter, prompt=own)
+    factories.make_vote(arena, [1, 2, 3])
+
+    kept_back = export(arena, "kwise")
+    arena.keep_own_prompts = True
+    arena.save()
+    passed_on = export(arena, "kwise")
+
+    assert len(rows_of(kept_back, "kwise")) == 1
+    assert kept_back.manifest["left_out"] == {"asked by voters themselves": 1}
+    assert len(rows_of(passed_on, "kwise")) == 2

@@ -10,6 +10,7 @@ from arena.services.training import (
     run_config,
     run_folder,
 )
+from arena.services.training_plans import plan_training
 from tests import factories
 
 
@@ -22,16 +23,17 @@ def data_set(voted_arena, export):
 
 
 def test_a_request_makes_a_run_and_its_job(base, data_set, grace):
-    run = request_training(base=base, data_set=data_set, parameters={"epochs": 1}, by=grace)
+    run = request_training(base=base, data_set=data_set, objective="dpo", parameters={"epochs": 1}, by=grace)
 
-    assert (run.name, run.objective) == ("Base + data set 1", "plackett-luce")
+    assert (run.name, run.objective) == ("Base + data set 1", "dpo")
     job = Job.objects.get(kind="train")
     assert run.job == job
     assert (job.payload, job.created_by, job.state) == ({"run": run.pk}, grace, "queued")
 
 
 def test_the_configuration_names_the_data_the_base_and_the_output(base, data_set, checkpoint):
-    run = request_training(base=base, data_set=data_set, parameters={"epochs": 1, "beta": 0.3})
+    settings = {"epochs": 1, "beta": 0.3}
+    run = request_training(base=base, data_set=data_set, objective="dpo", parameters=settings)
 
     config = run_config(run)
 
@@ -39,7 +41,16 @@ def test_the_configuration_names_the_data_the_base_and_the_output(base, data_set
     assert config["base"] == str(checkpoint)
     assert config["output"] == str(run_folder(run))
     assert (config["epochs"], config["beta"], config["batch_size"]) == (1, 0.3, 8)
-    assert (config["objective"], config["device"], config["method"]) == ("plackett-luce", "auto", "full")
+    assert (config["objective"], config["device"], config["method"]) == ("dpo", "auto", "full")
+
+
+def test_without_an_objective_a_run_is_what_the_plan_suggests(base, data_set):
+    plan = plan_training(base=base, data_set=data_set, parameters={})
+
+    run = request_training(base=base, data_set=data_set, parameters={"beta": 0.2})
+
+    assert {"objective": run.objective, **run.parameters} == {**plan.suggested, "beta": 0.2}
+    assert run.parameters["epochs"] == 4  # few rankings
 
 
 def test_too_few_rankings_are_refused_with_their_number(base, voted_arena, export):

@@ -1,6 +1,9 @@
 """The web side knows the trainer's settings without importing it; here both are held together."""
 
-from arena.services.training import CHOICES, OBJECTIVES, OBJECTS, PARAMETERS, request_training, run_config
+from arena.services.objectives import GROUPS, NEED_REWARDS, OBJECTIVES
+from arena.services.training import request_training, run_config
+from arena.services.training_settings import CHOICES, OBJECTS, PARAMETERS, SWITCHES, VOTE_WEIGHTS
+from gpu_workers.kwise.config import VOTE_WEIGHTS as TRAINER_WEIGHTS
 from gpu_workers.kwise.config import TrainingConfig, parse_config
 from gpu_workers.kwise.objectives import OBJECTIVES as TRAINER_OBJECTIVES
 from tests import factories
@@ -8,6 +11,13 @@ from tests import factories
 
 def test_the_form_offers_the_trainer_s_objectives():
     assert {name for name, _ in OBJECTIVES} == set(TRAINER_OBJECTIVES)
+
+
+def test_the_form_knows_which_objectives_need_a_reward_model():
+    wanting = {name for name, entry in TRAINER_OBJECTIVES.items() if entry.needs_rewards}
+
+    assert set(NEED_REWARDS) == wanting
+    assert len(GROUPS) == len({str(title) for title, _ in GROUPS})
 
 
 def test_the_trainer_accepts_the_configuration_of_a_run(base, voted_arena, export):
@@ -27,4 +37,6 @@ def test_defaults_are_the_trainer_s_own():
         name: own[name] for name in PARAMETERS
     }
     assert {name: options[0] for name, options in CHOICES.items()} == {name: own[name] for name in CHOICES}
-    assert set(OBJECTS) <= set(own)
+    assert {*OBJECTS, *SWITCHES, "vote_weights", "reward_model"} <= set(own)
+    assert not any(own[name] for name in SWITCHES)  # what is not set is off
+    assert VOTE_WEIGHTS == TRAINER_WEIGHTS

@@ -42,6 +42,7 @@ class Endpoint:
     headers: list[dict[str, str]] = field(default_factory=list)
     reply: Reply | None = None
     failures: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    capabilities: dict[str, Any] = field(default_factory=dict)
     at_once: int = 0
     most_at_once: int = 0
 
@@ -49,6 +50,9 @@ class Endpoint:
 class _Door(BaseHTTPRequestHandler):
     endpoint: Endpoint
     lock: threading.Lock
+
+    def do_GET(self) -> None:
+        self.send(200, self.endpoint.capabilities)
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

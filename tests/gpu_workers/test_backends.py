@@ -351,6 +351,15 @@ def test_a_refused_request_is_not_asked_again(endpoint: small.Endpoint):
     assert len(endpoint.asked) == 2
 
 
+def test_the_reason_of_transformers_serve_is_told(endpoint: small.Endpoint):
+    reason = {"detail": "Unexpected fields in the request: {'top_k'}"}
+    endpoint.reply = lambda door, body: door.send(422, reason)
+
+    (result,) = asked(endpoint).generate([request("a")])
+
+    assert result.error == "The endpoint answered 422: Unexpected fields in the request: {'top_k'}."
+
+
 def map_of(*keys: str) -> list[GenerationRequest]:
     return [request(key) for key in keys]
 
@@ -422,7 +431,9 @@ def test_an_endpoint_that_is_down_ends_all_in_one_sentence():
     spec = ContestantSpec("openai", endpoint=nobody, endpoint_model="echo")
     backend = EndpointBackend(spec, hosts=["127.0.0.1"], limits=LIMITS)
 
-    with pytest.raises(BackendError, match=r"Nothing answers at http://127.0.0.1:\d+/v1 .* Start the server"):
+    with pytest.raises(
+        BackendError, match=r"Nothing answers at 127.0.0.1:\d+ .* Start the server.* http://127.0.0.1:\d+/v1"
+    ):
         list(backend.generate(map_of(*"abcdefgh")))
 
 
@@ -456,11 +467,11 @@ def test_ending_early_wakes_those_who_wait_to_ask_again(endpoint: small.Endpoint
     ("endpoint", "hosts", "sentence"),
     [
         ("http://evil.example/v1", ["127.0.0.1"], "evil.example is not allowed"),
-        ("ftp://127.0.0.1/v1", ["127.0.0.1"], "must be an address"),
-        ("nonsense", ["*"], "must be an address"),
-        ("http://127.0.0.1:9/v1", ["*"], "which is not public"),
+        ("ftp://127.0.0.1/v1", ["127.0.0.1"], "must begin with http:// or https://"),
+        ("nonsense", ["*"], "must begin with http"),
+        ("http://127.0.0.1:8009/v1", ["*"], "which is not public"),
         ("http://169.254.169.254/v1", ["*"], "which is not public"),
-        ("http://[::1]:9/v1", ["*"], "which is not public"),
+        ("http://[::1]:8009/v1", ["*"], "which is not public"),
     ],
 )
 def test_a_host_that_may_not_be_called_is_refused(endpoint: str, hosts: list[str], sentence: str):

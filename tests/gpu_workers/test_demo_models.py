@@ -138,7 +138,7 @@ def test_no_held_out_answer_is_learned():
 
     for example in examples(tokenizer, count=500, style=Style(), seed=1):
         text = tokenizer.decode(example.ids[: example.prompt])
-        assert text.removeprefix("<|user|>").removesuffix("<|end|><|assistant|>") not in questions
+        assert text.removeprefix("<|user|> ").removesuffix("<|end|><|assistant|>") not in questions
 
 
 def test_an_example_is_what_the_chat_template_writes_and_only_the_answer_is_learned():
@@ -148,13 +148,23 @@ def test_an_example_is_what_the_chat_template_writes_and_only_the_answer_is_lear
 
     for example, row in zip(found, labels, strict=True):
         question, _, rest = tokenizer.decode(example.ids).partition("<|end|><|assistant|>")
-        messages = [{"role": "user", "content": question.removeprefix("<|user|>")}]
+        messages = [{"role": "user", "content": question.removeprefix("<|user|> ")}]
         prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         assert tokenizer(prompt, add_special_tokens=False)["input_ids"] == list(example.ids[: example.prompt])
         learned = row[row != IGNORED].tolist()
-        assert tokenizer.decode(learned) == rest
+        assert f" {tokenizer.decode(learned)}" == rest
         assert learned[-1] == tokenizer.eos_token_id
     assert ids.shape == labels.shape
+
+
+def test_a_word_is_the_same_token_at_the_start_and_after_a_sentence(tiny_models: Path):
+    tokenizer: Any = AutoTokenizer.from_pretrained(tiny_models / "whole")
+    alone = tokenizer("Once there was a fox.", add_special_tokens=False)["input_ids"]
+    later = tokenizer("Of course. Once there was a fox.", add_special_tokens=False)["input_ids"]
+
+    assert later[-len(alone) :] == alone  # no token could glue it: "Of course.Once"
+    assert tokenizer.decode(alone) == "Once there was a fox."
+    assert tokenizer.decode(later) == "Of course. Once there was a fox."
 
 
 def test_each_example_is_in_one_batch():
@@ -247,6 +257,21 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path, capsys:
     assert "Not a directory" in event["message"]
 
 
+def test_a_shorter_demo_has_the_same_models_sooner():
+    short = command.shortened(DEMO, 250)
+
+    assert [model.name for model in short.models] == [model.name for model in DEMO.models]
+    assert [model.step for model in short.models] == [25, 50, 100, 250, 250, 250]
+    assert short.course == replace(DEMO.course, steps=250)
+    assert short.digest() != DEMO.digest()
+
+
+@pytest.mark.parametrize("steps", ["0", "49", "751"])
+def test_a_length_that_makes_no_models_is_refused(steps: str, tmp_path: Path, capsys):
+    assert command.main([str(tmp_path), "--steps", steps, "--threads", "1"]) == 1
+    assert f"--steps is {steps}; it is 50 to 750." in capsys.readouterr().out
+
+
 def child(script: str) -> Iterator[dict[str, Any]]:
     return children.events("tests.gpu_workers.talker", [script], check=lambda: None)
 
@@ -296,17 +321,22 @@ def test_a_child_ends_when_its_job_is_to_end():
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("loaded_children")
 def test_the_job_enters_each_model_and_plans_its_responses(
     settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     settings.CACHE_DIR = tmp_path
     settings.DATA_DIR = tmp_path
+    settings.DEMO_STEPS = 60
+    asked: list[Any] = []
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     real = children.events
     monkeypatch.setattr(
         demo_task,
         "events",
-        lambda module, arguments, check: real("tests.gpu_workers.tiny", arguments, check=check),
+        lambda module, arguments, check: (
+            asked.append(arguments) or real("tests.gpu_workers.tiny", arguments[:1], check=check)
+        ),
     )
     seed = demo.seed_demo()
     (job,) = seed.jobs
@@ -314,6 +344,7 @@ def test_the_job_enters_each_model_and_plans_its_responses(
     leases.work_on(job.pk, demo_task.build_models)
 
     job.refresh_from_db()
+    assert asked == [[str(tmp_path / "demo-models"), "--steps", "60"]]
     assert (job.state, job.error) == (Job.State.DONE, "")
     assert job.result["contestants"] == ["Early", "Whole", "Wild", "Tasted"]
     entered = {one.name: one for one in Contestant.objects.filter(arena=seed.arena)}
@@ -325,6 +356,7 @@ def test_the_job_enters_each_model_and_plans_its_responses(
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("loaded_children")
 def test_a_build_that_fails_fails_its_job_in_a_sentence(settings: Any, tmp_path: Path):
     (tmp_path / "cache").write_text("a file in the way")
     settings.CACHE_DIR = tmp_path / "cache"

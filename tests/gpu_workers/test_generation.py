@@ -132,7 +132,7 @@ def contestant(arena: Arena, tiny_models: Path) -> Contestant:
 
 @pytest.fixture(autouse=True)
 def _nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generation_task, "KEPT", generation_task.KeptBackend())
+    monkeypatch.setattr(generation_task, "KEPT", generation_task.KeptBackends())
 
 
 @pytest.fixture
@@ -354,7 +354,7 @@ def test_the_last_model_is_kept_and_another_takes_its_place(
     opened: list[str] = []
     real = generation_task.open_backend
 
-    def noted(spec: Any, hosts: Sequence[str]) -> Any:
+    def noted(spec: Any, hosts: Any) -> Any:
         opened.append(Path(spec.checkpoint).name)
         return real(spec, hosts=hosts)
 

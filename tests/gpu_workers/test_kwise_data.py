@@ -1,10 +1,11 @@
 """What is read from a data set, what is left out and counted, and what is refused."""
 
 import json
+from pathlib import Path
 
 import pytest
 
-from gpu_workers.kwise.config import parse_config, read_config
+from gpu_workers.kwise.config import TrainingConfig, parse_config, read_config
 from gpu_workers.kwise.data import read_rankings
 from gpu_workers.kwise.encoding import encode_prompt, encode_rankings
 from gpu_workers.kwise.errors import TrainingError
@@ -158,7 +159,7 @@ def test_a_tokenizer_without_an_end_is_refused(tmp_path):
         ({**PATHS, "beta": 0}, "The setting beta is 0; accepted is a number above 0."),
         ({**PATHS, "beta": "much"}, 'The setting beta is "much"'),
         ({**PATHS, "epochs": 1.5}, "The setting epochs is 1.5; accepted is a whole number from 1."),
-        ({**PATHS, "method": "qlora"}, 'The setting method is "qlora"; accepted is one of full, lora.'),
+        ({**PATHS, "method": "half"}, 'The setting method is "half"; accepted is one of full, lora, qlora.'),
         ({**PATHS, "lora": {"rank": 4}}, 'There is no setting "rank" in lora.'),
         ({**PATHS, "warmup": True}, "The setting warmup is true; accepted is a number from 0 to 1."),
     ],
@@ -182,5 +183,16 @@ def test_settings_that_are_no_json_or_not_there_are_refused(tmp_path):
 def test_settings_left_out_have_their_defaults():
     config = parse_config({**PATHS, "lora": {"r": 4}})
 
-    assert (config.objective, config.beta, config.epochs) == ("plackett-luce", 0.1, 2)
+    assert (config.objective, config.beta, config.epochs) == ("adpo-list", 0.1, 2)
     assert config.lora == {"r": 4, "alpha": 32, "dropout": 0.0, "target_modules": "all-linear"}
+
+
+def test_every_setting_is_in_the_documentation():
+    text = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    section = text.split("## Settings", 1)[1].split("\n## ", 1)[0]
+    own = TrainingConfig(data="d", base="b", output="o").as_dict()
+
+    told = [name for name in own if f"`{name}`" in section]
+
+    # What the product fills in by itself: a run's parent, the contestant's words, how it scores, its cache.
+    assert set(own) - set(told) == {"parent", "system_prompt", "scoring", "reference_cache"}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import Gemma2Config, Gemma2ForCausalLM, GPT2Config, GPT2LMHeadModel
 
-from gpu_workers.kwise import scoring
+from gpu_workers.kwise import head
 from gpu_workers.kwise.encoding import EncodedRanking
 from gpu_workers.kwise.scoring import (
     choose_path,
@@ -88,7 +88,7 @@ def test_the_head_in_pieces_gives_the_same_gradient(monkeypatch):
     rankings = make_rankings(2)
     whole = gradients(model, packed_log_probabilities, rankings)
 
-    monkeypatch.setattr(scoring, "HEAD_NUMBERS", 3 * model.config.vocab_size)
+    monkeypatch.setattr(head, "HEAD_NUMBERS", 3 * model.config.vocab_size)
     pieces = gradients(model, packed_log_probabilities, rankings)
 
     for name, gradient in pieces.items():
@@ -96,7 +96,7 @@ def test_the_head_in_pieces_gives_the_same_gradient(monkeypatch):
 
 
 def test_the_tree_mask_of_a_prompt_and_two_responses():
-    packed = pack([EncodedRanking("v", (7, 8), ((9,), (10, 11)), (1, 2))], 2)
+    packed = pack([EncodedRanking("v", (7, 8), ((9,), (10, 11)), (1, 2))])
 
     seen = (tree_mask(packed.branches, torch.float32)[0, 0] == 0).int().tolist()
 

@@ -20,7 +20,8 @@ from gpu_workers.kwise import trainer
 from gpu_workers.kwise.checkpoints import Checkpoint, load_newest, save_checkpoint
 from gpu_workers.kwise.config import TrainingConfig, parse_config
 from gpu_workers.kwise.errors import Stopped, TrainingError
-from gpu_workers.kwise.policy import Policy, learning_rate
+from gpu_workers.kwise.policy import Policy
+from gpu_workers.kwise.schedules import learning_rate
 from gpu_workers.kwise.trainer import train
 from gpu_workers.train import main
 from tests.gpu_workers import kwise_world as world
@@ -278,14 +279,14 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch(settings, tmp_path):
 
 
 def test_running_out_of_memory_halves_the_micro_batch_and_goes_on(settings, monkeypatch):
-    scored = Policy.losses
+    scored = Policy.outputs
 
     def short_of_memory(self, rankings, k):
         if len(rankings) > 2 and torch.is_grad_enabled():
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return scored(self, rankings, k)
 
-    monkeypatch.setattr(Policy, "losses", short_of_memory)
+    monkeypatch.setattr(Policy, "outputs", short_of_memory)
 
     _, events = run(settings, epochs=1)
 
@@ -296,16 +297,33 @@ def test_running_out_of_memory_halves_the_micro_batch_and_goes_on(settings, monk
     assert events[-1]["event"] == "done"
 
 
-def test_one_ranking_too_large_for_the_memory_ends_the_run_with_a_sentence(settings, monkeypatch):
+def test_a_ranking_too_large_for_the_memory_goes_on_one_response_at_a_time(settings, monkeypatch):
+    scored = Policy.outputs
+
+    def short_of_memory(self, rankings, k):
+        if k > 1 and torch.is_grad_enabled():
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+        return scored(self, rankings, k)
+
+    monkeypatch.setattr(Policy, "outputs", short_of_memory)
+
+    _, events = run(settings, epochs=1)
+
+    said = [said["message"] for said in events.of("notice")]
+    assert said == ["Memory ran out: one response at a time from here."]
+    assert events[-1]["event"] == "done"
+
+
+def test_one_response_too_large_for_the_memory_ends_the_run_with_a_sentence(settings, monkeypatch):
     def no_memory(self, rankings, k):
         if torch.is_grad_enabled():
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
-        return torch.zeros(len(rankings)), None, None
+        return {"policy": torch.zeros(len(rankings), k)}
 
-    monkeypatch.setattr(Policy, "losses", no_memory)
+    monkeypatch.setattr(Policy, "outputs", no_memory)
     monkeypatch.setattr(trainer.Run, "_evaluate", lambda self, step: None)
 
-    with pytest.raises(TrainingError, match=r"One ranking of .* tokens does not fit in memory"):
+    with pytest.raises(TrainingError, match=r"One response of a ranking of .* tokens does not fit in memory"):
         run(settings)
 
 
@@ -383,3 +401,26 @@ def test_the_rate_warms_up_and_follows_its_schedule(schedule, last):
 
     assert rates[:3] == [0.5, 1.0, 1.0]
     assert rates[-1] == pytest.approx(last)
+
+
+def test_a_dry_run_says_what_the_run_would_take_and_leaves_nothing(settings):
+    summary, events = run(settings, epochs=3, dry_run=True)
+
+    assert events[-1]["event"] == "done"
+    assert summary["dry_run"]
+    assert summary["steps"] == 9
+    assert summary["estimated_seconds"] > 0
+    assert summary["peak_memory_bytes"] > 2**24
+    assert summary["data"]["informative"] == {"train": 24, "held_out": 8}
+    assert not Path(settings["output"]).exists()
+
+
+def test_a_run_says_how_far_it_could_have_come_and_for_whom(places, settings):
+    _, events = run(settings, epochs=8)
+
+    last = events.of("eval")[-1]
+    assert last["idealised_accuracy"] >= last["ranking_accuracy"] - 0.05
+    assert 0.5 < last["ranking_accuracy"] <= 1
+    (group,) = last["groups"]  # all votes of this world are of one voter
+    assert (group["group"], group["rankings"]) == ("x", 8)
+    assert group["accuracy"] == pytest.approx(last["accuracy"], abs=1e-3)

@@ -11,12 +11,12 @@ import pytest
 from arena.models import Arena, Contestant, Job, TrainingMetric, TrainingRun
 from arena.services import jobs, leases
 from arena.services.data_sets import request_data_set, write_data_set
-from arena.services.training import request_training, run_folder
+from arena.services.training import request_training, run_config, run_folder
 from gpu_workers.training_task import run_training
 from tests import factories
 from tests.gpu_workers import kwise_world as world
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("loaded_children")]
 
 
 @pytest.fixture(autouse=True)
@@ -56,9 +56,13 @@ def ask(arena) -> Callable[..., TrainingRun]:
     """`ask(epochs=2)` is a training run whose job waits."""
     data_set = write_data_set(request_data_set(arena=arena))
 
-    def asked(**parameters: Any) -> TrainingRun:
+    def asked(*, objective: str = "plackett-luce", **parameters: Any) -> TrainingRun:
         return request_training(
-            base=arena.contestants.get(name="Small"), data_set=data_set, name="Tuned", parameters=parameters
+            base=arena.contestants.get(name="Small"),
+            data_set=data_set,
+            name="Tuned",
+            objective=objective,
+            parameters=parameters,
         )
 
     return asked
@@ -90,6 +94,37 @@ def test_a_training_job_makes_a_contestant_with_its_lineage(arena, ask):
     leases.work_on(run.job_id, run_training)
 
     assert list(arena.contestants.filter(parent__isnull=False)) == [tuned]
+
+
+def test_a_dry_run_keeps_its_estimate_and_makes_no_contestant(arena, ask):
+    run = ask(epochs=3, dry_run=True)
+
+    job = leases.work_on(run.job_id, run_training)
+
+    assert job is not None
+    assert (job.state, job.error) == ("done", "")
+    run.refresh_from_db()
+    assert run.completed_at is not None
+    assert run.summary["estimated_seconds"] > 0
+    assert run.summary["steps"] > 3
+    assert not Contestant.objects.filter(parent__isnull=False).exists()
+    assert not (run_folder(run) / "state").exists()
+
+
+def test_a_reward_model_is_kept_for_other_runs_and_does_not_compete(arena, ask):
+    run = ask(epochs=1, objective="reward-bradley-terry")
+
+    job = leases.work_on(run.job_id, run_training)
+
+    assert job is not None
+    assert (job.state, job.error) == ("done", "")
+    run.refresh_from_db()
+    assert run.manifest["objective"] == "reward-bradley-terry"
+    assert run.result is None
+    assert not Contestant.objects.filter(name="Tuned").exists()
+    other = ask(objective="modpo", reward_model=run.pk)
+    assert run_config(other)["reward_model"] == str(run_folder(run) / "model")
+    assert (run_folder(run) / "model" / "reward_head.safetensors").is_file()
 
 
 def test_the_trainers_sentence_is_the_jobs_error(arena, ask):

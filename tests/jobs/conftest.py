@@ -18,8 +18,16 @@ from django.db import connection
 from arena.celery import app
 from arena.models import Job
 from arena.services import jobs
+from tests.nursery import Born, Nursery
 
 Until = Callable[..., None]
+# So that recoveries are seen in seconds.
+PACE = {
+    "ARENA_JOB_LEASE_SECONDS": "3",
+    "ARENA_JOB_BEAT_SECONDS": "1",
+    "ARENA_JOB_REAP_SECONDS": "1",
+    "ARENA_LOG_LEVEL": "INFO",
+}
 
 
 class Queue:
@@ -63,27 +71,27 @@ def until() -> Until:
 class Workers:
     """Starts real workers (tests/jobs/worker.py) and leaves none behind."""
 
-    def __init__(self, folder: Path, until: Until) -> None:
+    def __init__(self, folder: Path, until: Until, nursery: Nursery) -> None:
+        self._nursery = nursery
         self.diary = folder / "diary"
         self.diary.touch()
         self._folder = folder
         self._until = until
-        self._started: list[subprocess.Popen[bytes]] = []
+        self._started: list[Born | subprocess.Popen[bytes]] = []
 
-    def start(self, queues: str = "generate", **settings_changed: object) -> subprocess.Popen[bytes]:
+    def start(self, queues: str = "generate", **settings_changed: object) -> "Born | subprocess.Popen[bytes]":
+        """A worker from the nursery, or with other settings one that starts from nothing."""
         number = len(self._started)
         ready = self._folder / f"ready-{number}"
         environment = {
             **os.environ,
+            **PACE,
             "DATABASE_URL": _database_url(),
-            "ARENA_JOB_LEASE_SECONDS": "3",
-            "ARENA_JOB_BEAT_SECONDS": "1",
-            "ARENA_JOB_REAP_SECONDS": "1",
-            "ARENA_LOG_LEVEL": "INFO",
             "TEST_DIARY": str(self.diary),
             "TEST_READY": str(ready),
             **{name: str(value) for name, value in settings_changed.items()},
         }
+        born = subprocess.Popen if settings_changed else self._nursery.popen
         command = [sys.executable, "-m", "celery", "--app", "arena", "--quiet", "worker"]
         command += [
             "--queues",
@@ -98,10 +106,11 @@ class Workers:
         command += ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO"]
         command += ["--include", "tests.jobs.worker"]
         with (self._folder / f"log-{number}").open("wb") as log:
-            worker = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=settings.BASE_DIR)
+            worker = born(command, env=environment, stdout=log, stderr=log, cwd=settings.BASE_DIR)
         self._started.append(worker)
         self._until(lambda: ready.exists() or worker.poll() is not None, "the worker is ready")
-        assert worker.poll() is None, (self._folder / f"log-{number}").read_text()
+        # One that was ready and has died since died of its work, as some tests want it to.
+        assert ready.exists(), (self._folder / f"log-{number}").read_text()
         return worker
 
     def logs(self) -> str:
@@ -119,9 +128,27 @@ class Workers:
             worker.wait(timeout=30)
 
 
+@pytest.fixture(scope="session")
+def nursery(django_db_setup: None) -> Iterator[Nursery]:
+    """Where workers of the tests' own database are born. Its settings are read once, for all of them."""
+    made = Nursery(
+        "django",
+        "arena.celery",
+        "celery.apps.worker",
+        "celery.bin.celery",
+        "celery.concurrency.thread",
+        "celery.worker.worker",
+        environment={**os.environ, **PACE, "DATABASE_URL": _database_url()},
+    )
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def workers(tmp_path: Path, until: Until, queue: Queue, transactional_db: None) -> Iterator[Workers]:
-    team = Workers(tmp_path, until)
+def workers(
+    tmp_path: Path, until: Until, queue: Queue, nursery: Nursery, transactional_db: None
+) -> Iterator[Workers]:
+    team = Workers(tmp_path, until, nursery)
     try:
         yield team
     finally:

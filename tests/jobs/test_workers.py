@@ -106,7 +106,7 @@ def test_a_stopped_worker_gives_its_job_back_and_no_try_is_used_up(workers, enqu
     until(lambda: workers.entries("step"), "the work has begun")
 
     stopped.terminate()
-    until(lambda: stopped.poll() is not None, "the worker has ended", seconds=30)
+    until(lambda: stopped.poll() is not None, "the worker has ended")
 
     job.refresh_from_db()
     assert (job.state, job.error) == (Job.State.QUEUED, "")

@@ -42,6 +42,8 @@ def work(lease: Lease) -> dict[str, Any]:
     for step in range(1, lease.job.total + 1):
         if payload.get("kill_on_attempts", 0) >= attempt:
             os.kill(os.getpid(), signal.SIGKILL)
+        if payload.get("hang_on_attempts", 0) >= attempt:
+            time.sleep(3600)  # looks at nothing, as native code in a dead lock
         lease.progress(done=step, line=f"attempt {attempt} step {step}")
         note("step", lease.job.pk, attempt, step)
         deadline = time.monotonic() + payload.get("seconds", 0.0)

@@ -390,7 +390,7 @@ def test_guidelines_are_shown_beside_the_battle(client, open_arena):
 def test_page_with_an_open_battle_costs_few_queries(client, open_arena, django_assert_max_num_queries):
     client.get(f"/arenas/{open_arena.slug}/")
 
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(11):
         client.get(f"/arenas/{open_arena.slug}/")
 
 
@@ -398,6 +398,6 @@ def test_page_does_not_ask_more_for_more_contestants(client, django_assert_max_n
     arena = factories.make_pool("large", contestants=8, prompts=2, k=8)
     client.get(f"/arenas/{arena.slug}/")
 
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(11):
         client.get(f"/arenas/{arena.slug}/")
     assert Contestant.objects.filter(arena=arena).count() == 8

@@ -67,7 +67,7 @@ def test_export_gives_the_data_set_its_number_at_once(grace_in, grace, voted):
     data_set = DataSet.objects.get()
     assert (data_set.number, data_set.formats, data_set.created_by) == (1, ["kwise", "trl-preference"], grace)
     page = grace_in.get(response["Location"]).content.decode()
-    assert 'hx-trigger="every 1s"' in page
+    assert 'hx-trigger="every 1s, changed"' in page
     assert "Download zip" not in page
 
 

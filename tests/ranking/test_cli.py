@@ -31,7 +31,9 @@ RANKINGS = [
 
 def write(path, records):
     """The records in the format that the suffix asks for."""
-    if path.suffix == ".jsonl":
+    if path.suffix == ".json":
+        path.write_text(json.dumps(records, indent=1))
+    elif path.suffix == ".jsonl":
         path.write_text("".join(json.dumps(record) + "\n" for record in records))
     elif path.suffix == ".parquet":
         parquet.write_table(pa.Table.from_pylist(records), path)
@@ -54,10 +56,11 @@ def board(capsys, *arguments):
 @pytest.mark.parametrize("records", [PAIRS, RANKINGS], ids=["pairs", "rankings"])
 def test_every_format_gives_the_same_board(records, tmp_path, capsys):
     boards = [
-        board(capsys, write(tmp_path / f"v.{suffix}", records)) for suffix in ("jsonl", "csv", "parquet")
+        board(capsys, write(tmp_path / f"v.{suffix}", records))
+        for suffix in ("jsonl", "json", "csv", "parquet")
     ]
 
-    assert boards[0] == boards[1] == boards[2]
+    assert all(other == boards[0] for other in boards[1:])
     rows = boards[0]["leaderboard"]
     assert [set(row) for row in rows] == [
         {"model", "rating", "lower", "upper", "rank", "rank_lower", "rank_upper", "votes"}
@@ -150,7 +153,7 @@ def test_a_bad_line_is_named_with_its_fault(text, sentence, tmp_path, capsys):
         ),
         ("v.csv", b"model_a,model_b,winner\nx,y,\xff\n", "is not UTF-8"),
         ("v.parquet", b"nothing", "is not Parquet"),
-        ("v.txt", b"", "is not a .jsonl, .csv or .parquet file"),
+        ("v.txt", b"", "is not a .jsonl, .json, .csv or .parquet file"),
     ],
 )
 def test_broken_files_are_refused(name, content, sentence, tmp_path, capsys):
@@ -230,6 +233,53 @@ def test_the_plot_is_a_picture_of_the_board(tmp_path, capsys):
     assert "rank" in capsys.readouterr().out
 
 
+def test_one_very_wide_interval_does_not_squeeze_the_picture(tmp_path, capsys):
+    names = [f"m{place}" for place in range(8)]
+    many = [{"model_a": a, "model_b": b, "winner": "model_a"} for a in names for b in names if a != b] * 5
+    picture = tmp_path / "board.svg"
+    arrows = "{http://www.w3.org/2000/svg}path"
+    assert main([write(tmp_path / "v.jsonl", many), "--plot", str(picture)]) == 0
+    assert not list(ElementTree.parse(picture).getroot().iter(arrows))
+
+    new = {"model_a": "new", "model_b": "m0", "winner": "model_a"}
+    assert main([write(tmp_path / "v.jsonl", [*many, new]), "--plot", str(picture)]) == 0
+
+    root = ElementTree.parse(picture).getroot()
+    lines = [one for one in root.iter("{http://www.w3.org/2000/svg}line") if one.get("class") == "i"]
+    lengths = sorted(float(line.get("x2")) - float(line.get("x1")) for line in lines)
+    assert list(root.iter(arrows))  # beyond the edge it goes on
+    assert lengths[-1] < 6 * lengths[0]
+
+
+@pytest.mark.parametrize(
+    ("again", "advice"),
+    [("voter", "--cluster voter"), ("prompt", "--cluster prompt"), ("both", "--cluster both")],
+)
+def test_who_votes_again_and_again_brings_advice(again, advice, tmp_path, capsys):
+    def record(turn):
+        repeated = {"voter": f"v{turn % 4}", "prompt": f"p{turn % 5}"}
+        return PAIRS[turn % 5] | {
+            name: repeated[name] if again in (name, "both") else turn for name in repeated
+        }
+
+    path = write(tmp_path / "v.jsonl", [record(turn) for turn in range(40)])
+    assert main([path]) == 0
+    assert advice in capsys.readouterr().out.splitlines()[-1]
+    assert main([path, "--cluster", again]) == 0
+    assert "Hint" not in capsys.readouterr().out
+
+
+def test_a_picture_that_cannot_be_written_is_one_sentence(tmp_path, capsys):
+    path = write(tmp_path / "v.jsonl", PAIRS)
+
+    assert main([path, "--plot", str(tmp_path / "nowhere" / "board.svg")]) == 2
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert "cannot be written" in said.err
+
+
 def test_both_bad_is_left_out_or_a_tie(tmp_path, capsys):
     records = [*PAIRS, {"model_a": "ada", "model_b": "bob", "winner": "both_bad", "voter": "v9"}]
     path = write(tmp_path / "v.jsonl", records)
@@ -248,3 +298,39 @@ def test_help_teaches_with_examples(capsys):
 
     assert stopped.value.code == 0
     assert "python -m ranking votes.jsonl" in capsys.readouterr().out
+
+
+def test_rows_of_a_k_wise_data_set_are_votes(tmp_path, capsys):
+    rows = [
+        {"responses": [{"contestant": "ada"}, {"contestant": "bob"}, {"contestant": "cat"}], "ranks": ranks,
+         "kind": "ranking", "voter": "v1", "prompt_id": "p1"}
+        for ranks in ([1, 2, 3], [2, 1, 3], [1, 3, 2], [1, 2, 2], [3, 2, 1], None)
+    ]  # fmt: skip
+    file = tmp_path / "train.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    assert main([str(file), "--json"]) == 0
+
+    told = json.loads(capsys.readouterr().out)
+    assert [row["model"] for row in told["leaderboard"]] == ["ada", "bob", "cat"]
+    assert any("1 vote says that all responses were bad" in warning for warning in told["warnings"])
+
+
+def test_a_response_without_its_contestant_is_refused_by_its_line(tmp_path, capsys):
+    file = tmp_path / "train.jsonl"
+    file.write_text('{"responses": [{"id": "a"}, {"id": "b"}], "ranks": [1, 2]}\n')
+
+    assert main([str(file)]) == 2
+    assert capsys.readouterr().err.strip() == "Line 1 has no model name."
+
+
+def test_fragility_says_how_few_votes_decide(tmp_path, capsys):
+    file = tmp_path / "votes.jsonl"
+    pair = {"model_a": "ada", "model_b": "bob"}
+    votes = [{**pair, "winner": "model_a"}] * 6 + [{**pair, "winner": "model_b"}] * 4
+    file.write_text("".join(json.dumps(vote) + "\n" for vote in votes))
+
+    assert main([str(file), "--fragility"]) == 0
+    assert "Without 3 votes (30.00%) bob would be ahead of ada." in capsys.readouterr().out
+    assert main([str(file), "--fragility", "--model", "elo"]) == 2
+    assert "elo has no fit" in capsys.readouterr().err

@@ -85,3 +85,18 @@ def test_criteria_that_go_together_count_once():
         fit_composite({"quality": votes}, half)
     with pytest.raises(BadVotes, match="same battles"):
         fit_composite({"quality": votes, "safety": random_votes(rng, 4, 9, 2)}, half)
+
+
+def test_few_votes_of_a_task_do_not_rule_differences_out():
+    rng = np.random.default_rng(8)
+    inside = []
+    for _ in range(40):
+        votes, contexts, offsets = tasks(rng, 0.3, each=300, k=3, count=2)
+        kept = (contexts == 0) | (np.arange(len(contexts)) < 330)
+        difference, errors = fit_contexts(votes.taken(kept), contexts).difference(1, 0)
+        told = difference - difference.mean()
+        true = offsets[1] - offsets[0]
+        inside += (np.abs(told - (true - true.mean())) < 1.96 * errors).tolist()
+
+    # Spread estimated without a prior falls to nothing in most of these, and the intervals with it.
+    assert np.mean(inside) > 0.9

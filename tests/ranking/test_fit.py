@@ -295,5 +295,5 @@ def test_many_rows_start_from_a_sample_and_end_at_the_same_place(monkeypatch):
     plain = fit(votes)
 
     monkeypatch.setattr("ranking.problem.MANY_ROWS", 1000)
-    monkeypatch.setattr("ranking.problem.FIRST_SAMPLE", 300)
+    monkeypatch.setattr("ranking.problem.LEAST_SAMPLE", 300)
     assert fit(votes).strengths == pytest.approx(plain.strengths, abs=1e-6)

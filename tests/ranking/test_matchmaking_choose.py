@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ranking.matchmaking import STRATEGIES, NotEnoughContestants, Posterior, choose, stakes
-from ranking.matchmaking.information import group_worth, pair_weights, pair_worth
+from ranking.matchmaking.information import ASKED_FOR_TAU, group_worth, pair_weights, pair_worth
 from ranking.matchmaking.weak_order import derivatives, expected_information, pattern
 
 
@@ -265,3 +265,35 @@ def test_pairs_as_clear_as_numbers_can_say_are_worth_nothing_and_never_nan():
 
     assert np.isfinite(worth).all()
     assert worth[0, 2] == 0.0
+
+
+def with_a_crowd(others):
+    """Five equals, two other equals, and `others` whom everybody is told from; all known to 0.1."""
+    mean = np.concatenate([np.zeros(5), np.full(2, 20.0), 40.0 + 10.0 * np.arange(others)])
+    return mean, 0.01 * np.eye(len(mean))
+
+
+def test_once_the_order_is_clear_a_crowd_weighs_no_more_than_a_lone_pair():
+    mean, covariance = with_a_crowd(others=40)
+
+    weight = pair_weights(mean, covariance)
+
+    assert weight[5, 6] == pytest.approx(4.0 * weight[0, 1])  # each of the five has four others
+    assert weight[:5, :5].sum() / 5 == pytest.approx(weight[5:7, 5:7].sum() / 2)
+
+
+@pytest.mark.parametrize(("others", "aim"), [(3, "order"), (40, "newcomers")])
+def test_before_that_and_for_other_aims_all_pairs_in_doubt_weigh_alike(others, aim):
+    mean, covariance = with_a_crowd(others)
+
+    weight = pair_weights(mean, covariance, aim)
+
+    assert weight[5, 6] == pytest.approx(weight[0, 1])
+
+
+def test_a_few_of_a_large_board_tell_how_clear_its_order_is():
+    mean, covariance = with_a_crowd(others=3 * ASKED_FOR_TAU)
+
+    weight = pair_weights(mean, covariance)
+
+    assert weight[5, 6] == pytest.approx(4.0 * weight[0, 1])

@@ -58,3 +58,22 @@ def test_battles_are_drawn_as_often_as_choose_says():
     for group, count in zip(drawn, often, strict=True):
         expected = way.probability(tuple(group.tolist()))
         assert abs(count / many - expected) < 4.5 * np.sqrt(expected * (1 - expected) / many) + 1e-9
+
+
+def test_battles_in_flight_are_expected_as_in_single_studies():
+    rng = np.random.default_rng(4)
+    studies = Lockstep(2, 6, 3)
+    alone = [Posterior.prior(6) for _ in range(2)]
+    for _ in range(10):
+        orders = np.argsort(rng.random((2, 6)), axis=1)[:, :3]
+        studies.learn(orders)
+        alone = [board.updated(order.tolist(), [1, 2, 3]) for board, order in zip(alone, orders, strict=True)]
+    groups = np.array([[0, 1, 2], [3, 4, 5]])
+    mean = studies.mean.copy()
+
+    studies.expect(groups)
+
+    for study, board in enumerate(alone):
+        expected = board.expecting([groups[study].tolist()])
+        assert np.allclose(studies.covariance[study], expected.covariance, atol=1e-4)
+    assert (studies.mean == mean).all()

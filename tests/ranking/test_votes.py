@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from ranking import BadVotes, Votes, fit
+from ranking.blocks import RUN, sampled
 from ranking.columns import codes_of
 
 AB = ["A", "B"]
@@ -180,3 +181,27 @@ def test_voter_codes_fill_the_gaps_and_keep_strangers_apart():
 
     assert votes.voters.tolist() == [0, 1, 0]
     assert votes.prompts.tolist() == [0, 1, 0]
+
+
+def test_covariates_are_divided_by_their_typical_difference_among_the_votes_that_count():
+    style = {"length": [1.0, -2.0, 100.0, 2.0], "lists": [0.0, 4.0, 7.0, 0.0]}
+    votes = Votes.from_pairs(
+        ["a", "b", "a", "b"], ["b", "a", "b", "a"], ["model_a", "tie", "both_bad", "model_b"],
+        covariates=style,
+    )  # fmt: skip
+
+    assert votes.feature_scale == pytest.approx([np.sqrt(3.0), 4.0 / np.sqrt(3.0)])  # the bad one is left out
+    assert votes.blocks[0].features[0] == pytest.approx(np.array([1.0, -2.0, 2.0]) / np.sqrt(3.0))
+
+
+def test_a_covariate_that_never_differs_is_refused():
+    with pytest.raises(BadVotes, match="'length' never differs"):
+        Votes.from_pairs(["a", "b"], ["b", "a"], ["model_a", "tie"], covariates={"length": [0.0, 0.0]})
+
+
+def test_a_sample_is_spread_over_all_votes_and_holds_each_once():
+    places = sampled(10_000, 16)
+
+    assert len(places) == len(set(places.tolist())) == pytest.approx(10_000 / 16, rel=0.1)
+    assert places.max() < 10_000
+    assert np.diff(places).max() <= 16 * RUN

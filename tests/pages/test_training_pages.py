@@ -1,0 +1,260 @@
+"""Before, during and after a training run, on its pages."""
+
+import io
+import json
+import shutil
+import struct
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from arena.models import Arena, Contestant, DataSet, TrainingMetric, TrainingRun, Vote
+from arena.services.data_sets import data_set_folder
+from arena.services.training import complete_training, end_training, request_training, run_folder
+from arena.services.votes import rule_on_vote
+from tests.pages.test_work import PARAMETERS, base, data_set, voted  # noqa: F401  # fixtures
+
+SUMMARY = {
+    "steps": 12,
+    "rankings": 10,
+    "tokens_per_second": 900.0,
+    "before": {"accuracy": 0.5, "loss": 1.5},
+    "after": {
+        "accuracy": 0.8125,
+        "loss": 1.1,
+        "groups": [
+            {"group": "red", "rankings": 3, "accuracy": 0.9},
+            {"group": "blue", "rankings": 3, "accuracy": 0.6},
+        ],
+    },
+    "fresh": {"sequence_kl": 1.75, "win_rate": 0.61, "repetition": 0.02},
+}
+MANIFEST = {part: {"sha256": part[0] * 64} for part in ("base", "data", "code", "result")}
+
+
+@pytest.fixture(autouse=True)
+def _runs_of_this_test(settings, tmp_path):
+    settings.RUNS_DIR = tmp_path / "runs"
+
+
+@pytest.fixture
+def form(base: Contestant, data_set: DataSet) -> dict[str, Any]:  # noqa: F811
+    head = json.dumps({"w": {"dtype": "F32", "shape": [1000, 500], "data_offsets": [0, 1]}}).encode()
+    (Path(base.checkpoint) / "model.safetensors").write_bytes(struct.pack("<Q", len(head)) + head)
+    return {"base": base.pk, "data_set": data_set.pk, "objective": "dpo", **PARAMETERS}
+
+
+def make_run(base: Contestant, data_set: DataSet, name: str, **changes: Any) -> TrainingRun:  # noqa: F811
+    """A run that has come to its end, with weights on the disk."""
+    run = request_training(base=base, data_set=data_set, name=name, **changes)
+    folder = run_folder(run) / "model"
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(b"weights")
+    (folder / "config.json").write_text("{}")
+    if run.objective.startswith("reward-"):
+        end_training(run, summary=SUMMARY, manifest=MANIFEST)
+    else:
+        complete_training(run, summary=SUMMARY, manifest=MANIFEST, checkpoint=folder)
+    run.refresh_from_db()
+    return run
+
+
+def page(client: Client, arena: Arena, path: str = "") -> str:
+    response = client.get(f"/arenas/{arena.slug}/training-runs/{path}")
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def test_looking_first_shows_data_costs_and_settings_and_starts_nothing(grace_in, voted, form):  # noqa: F811
+    response = grace_in.post(f"/arenas/{voted.slug}/training-runs/", {**form, "action": "check"})
+
+    shown = response.content.decode()
+    assert response.status_code == 200
+    assert "Rankings to learn from" in shown
+    assert "500000" in shown.replace(",", "")  # parameters, from the head of the file
+    assert "Under a hundred rankings" in shown
+    assert "Use these settings" in shown
+    assert 'name="objective" value="adpo-list"' in shown  # rankings of four
+    assert not TrainingRun.objects.exists()
+
+
+def test_the_suggested_settings_fill_the_form(grace_in, voted, form):  # noqa: F811
+    shown = page(grace_in, voted, f"?base={form['base']}&beta=0.2&objective=adpo-list&batch_size=4")
+
+    assert '<option value="adpo-list" selected>' in shown
+    assert 'name="beta" value="0.2"' in shown
+
+
+def test_the_form_begins_with_what_the_plan_suggests(grace_in, voted, base, data_set):  # noqa: F811
+    shown = page(grace_in, voted)
+
+    assert '<option value="adpo-list" selected>' in shown
+    assert 'name="beta" value="0.3"' in shown  # few rankings
+    assert 'name="epochs" value="4"' in shown
+
+
+def test_the_form_is_there_where_the_data_set_s_files_are_gone(grace_in, voted, base, data_set):  # noqa: F811
+    shutil.rmtree(data_set_folder(data_set))
+
+    assert 'name="objective"' in page(grace_in, voted)
+
+
+def test_a_dry_run_is_a_run_that_makes_no_contestant(grace_in, voted, form):  # noqa: F811
+    grace_in.post(f"/arenas/{voted.slug}/training-runs/", {**form, "action": "dry-run"})
+
+    run = TrainingRun.objects.get()
+    assert run.parameters["dry_run"] is True
+    told = {"dry_run": True, "steps": 4, "estimated_seconds": 200, "peak_memory_bytes": 2**30}
+    end_training(run, summary={**told, "tokens_per_second": 50.0}, manifest={})
+    shown = page(grace_in, voted, f"{run.pk}/")
+    assert "3 minutes" in shown
+    assert "1.0\xa0GB" in shown
+    assert not Contestant.objects.filter(parent__isnull=False).exists()
+
+
+def test_further_settings_reach_the_run(grace_in, voted, form):  # noqa: F811
+    further = {
+        "objective_options": "label_smoothing=0.1",
+        "vote_weights": ["confidence"],
+        "credit": "spans",
+        "merge_votes": "on",
+        "method": "lora",
+    }
+
+    grace_in.post(f"/arenas/{voted.slug}/training-runs/", {**form, **further})
+
+    parameters = TrainingRun.objects.get().parameters
+    assert parameters["objective_options"] == {"label_smoothing": 0.1}
+    assert (parameters["vote_weights"], parameters["merge_votes"]) == (["confidence"], True)
+    assert (parameters["credit"], parameters["method"]) == ("spans", "lora")
+    assert "curriculum" not in parameters  # what is usual is not written down
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"objective_options": "tau:2"}, "is not name=number"),
+        ({"objective": "madpo"}, "madpo needs a reward model. Train one first"),
+        ({"reward_model": "999"}, "not one of the available choices"),
+    ],
+)
+def test_a_wrong_setting_is_named_and_the_form_keeps_the_rest(grace_in, voted, form, change, sentence):  # noqa: F811
+    response = grace_in.post(f"/arenas/{voted.slug}/training-runs/", {**form, "name": "Mine", **change})
+
+    assert response.status_code == 400
+    assert sentence in response.content.decode()
+    assert 'value="Mine"' in response.content.decode()
+    assert not TrainingRun.objects.exists()
+
+
+def test_a_finished_run_tells_before_and_after_and_gives_its_files(grace_in, voted, base, data_set):  # noqa: F811
+    run = make_run(base, data_set, "Tuned")
+
+    shown = page(grace_in, voted, f"{run.pk}/")
+    assert "0.8125" in shown
+    assert "Sequence KL from the base" in shown
+    assert "By annotator group" in shown
+    address = f"/arenas/{voted.slug}/training-runs/{run.pk}"
+    zipped = b"".join(grace_in.get(f"{address}/model.zip").streaming_content)
+    names = zipfile.ZipFile(io.BytesIO(zipped)).namelist()
+    assert f"{voted.slug}-{run.pk}-model/model.safetensors" in names
+    assert grace_in.get(f"{address}/adapter.zip").status_code == 404  # all weights were trained
+    assert grace_in.get(f"{address}/state.zip").status_code == 404
+    assert grace_in.post(f"{address}/model.zip").status_code == 405
+
+
+def test_the_model_card_has_lineage_hashes_and_rights(grace_in, voted, base, data_set):  # noqa: F811
+    first = make_run(base, data_set, "First")
+    assert first.result is not None
+    second = make_run(first.result, data_set, "Second", objective="dpo")
+
+    card = grace_in.get(f"/arenas/{voted.slug}/training-runs/{second.pk}/README.md").content.decode()
+
+    assert "# Second" in card
+    assert "1. Second: dpo on data set 1, from First\n1. First: adpo-list on data set 1, from Base" in card
+    assert f"| result sha256 | `{'r' * 64}` |" in card
+    assert "licence of its base" in card
+    assert "| accuracy | 0.5 | 0.8125 |" in card
+
+
+def test_no_card_before_there_is_a_checkpoint(grace_in, voted, base, data_set):  # noqa: F811
+    run = request_training(base=base, data_set=data_set)
+
+    assert grace_in.get(f"/arenas/{voted.slug}/training-runs/{run.pk}/README.md").status_code == 404
+
+
+def test_runs_are_compared_by_what_differs(grace_in, voted, base, data_set):  # noqa: F811
+    one = make_run(base, data_set, "One", parameters={"beta": 0.1, "epochs": 2})
+    two = make_run(base, data_set, "Two", parameters={"beta": 0.5, "epochs": 2})
+    for step in range(3):
+        TrainingMetric.objects.create(run=one, step=step, values={"loss": 1.0 - step / 10})
+
+    shown = page(grace_in, voted, f"compare/?run={one.pk}&run={two.pk}")
+
+    assert ">beta<" in shown
+    assert ">epochs<" not in shown  # the same in both
+    assert "0.8125" in shown
+    assert "curve-plot" in shown
+    assert "Choose two to four runs" in page(grace_in, voted, f"compare/?run={one.pk}&run=x&run=999")
+
+
+def test_a_retracted_vote_is_traced_to_its_data_sets_and_descendants(grace_in, grace, voted, base, data_set):  # noqa: F811
+    run = make_run(base, data_set, "Tuned")
+    assert run.result is not None
+    child = make_run(run.result, data_set, "Grandchild")
+    vote = Vote.objects.order_by("pk").first()
+    assert vote is not None
+    assert "retracted since" not in page(grace_in, voted, f"{run.pk}/")
+
+    rule_on_vote(vote=vote, action="withdrawn", reason="asked for it", by=grace)
+
+    assert "1 vote of its data set was retracted since" in page(grace_in, voted, f"{run.pk}/")
+    for contestant in (run.result, child.result):
+        told = grace_in.get(f"/arenas/{voted.slug}/contestants/{contestant.pk}/").content.decode()
+        assert "Contains 1 vote withdrawn since" in told
+    assert (
+        "withdrawn since" not in grace_in.get(f"/arenas/{voted.slug}/contestants/{base.pk}/").content.decode()
+    )
+    shown = page(grace_in, voted, f"?vote={vote.pk}")
+    assert f"Vote {vote.pk} was taken out of the count." in shown
+    for contestant in (run.result, child.result):
+        assert f"/contestants/{contestant.pk}/" in shown.split("learnt from it")[1]
+    assert "has no vote 99999" in page(grace_in, voted, "?vote=99999")
+
+
+def test_a_reward_model_is_no_contestant_and_can_be_chosen(grace_in, voted, form, base, data_set):  # noqa: F811
+    judge = make_run(base, data_set, "Judge", objective="reward-bradley-terry")
+
+    grace_in.post(
+        f"/arenas/{voted.slug}/training-runs/", {**form, "objective": "madpo", "reward_model": judge.pk}
+    )
+
+    run = TrainingRun.objects.get(objective="madpo")
+    assert run.parameters["reward_model"] == judge.pk
+    assert not Contestant.objects.filter(name="Judge").exists()
+    assert "Reward model" in page(grace_in, voted)
+
+
+def test_a_winner_that_falls_is_explained(grace_in, voted, base, data_set):  # noqa: F811
+    run = request_training(base=base, data_set=data_set)
+    for step in range(6):
+        TrainingMetric.objects.create(
+            run=run, step=step, values={"loss": 1.0, "winner_log_ratio": -float(step)}
+        )
+
+    assert "becoming less likely than under the base" in page(grace_in, voted, f"{run.pk}/")
+
+
+def test_a_plan_tells_the_time_of_a_run_like_an_earlier_one(grace_in, voted, form, base, data_set):  # noqa: F811
+    make_run(base, data_set, "Earlier")
+    TrainingRun.objects.update(completed_at=timezone.now())
+
+    shown = grace_in.post(
+        f"/arenas/{voted.slug}/training-runs/", {**form, "action": "check"}
+    ).content.decode()
+
+    assert "by the speed of an earlier run" in shown
