@@ -27,11 +27,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from scipy.stats import binomtest
+
+from benchmarks import results
+from benchmarks.matchmaking_attack import attacked
 from benchmarks.matchmaking_cells import Cell, Median, Outcome, play_cell
 from benchmarks.matchmaking_studies import (
     decision_and_update,
     ksort_protocol,
     newcomer,
+    newcomer_limit,
+    reached_at,
 )
 
 # (world, n): goals of ours by K for tau .95, and for the neighbours more than 10 Elo apart
@@ -57,7 +63,14 @@ PEERS = {
     "Elo k=4, random pairs": 100_000,
 }
 RANDOM_VOTERS_BUDGET = 9_000
+IN_FLIGHT_BUDGET = 9_000
+NEWCOMER_GOAL, NEWCOMER_BUDGET = 1_200, 2_000
+ATTACK_STUDIES = 10
 COVERAGE_AT = (1_500, 10_000)
+# Errors of one board go together, and medians of twenty settled studies jump: these cells play three times
+# as many studies.
+COVERAGE_EARLY = 1_500
+THRICE = {("arena", 30, 6)}
 Row = dict[str, object]
 
 
@@ -127,7 +140,8 @@ def order_rows(book: Notebook, seeds: int, worlds: dict[tuple[str, int], dict[in
             for board in played.tau:
                 peers[name if len(played.tau) == 1 else f"{name}, {board}"] = (played, board)
         for k, budget in budgets.items():
-            played = book.cell(Cell(f"ours K={k}", world, n, budget, seeds))
+            studies = 3 * seeds if (world, n, k) in THRICE else seeds
+            played = book.cell(Cell(f"ours K={k}", world, n, budget, studies))
             goal, goal_neighbours = GOALS[world, n][k]
             place = f"{world}, M = {n}, K = {k}"
             yield from _against(f"votes to tau .95, {place}", played.tau, goal, peers, "tau")
@@ -139,10 +153,12 @@ def order_rows(book: Notebook, seeds: int, worlds: dict[tuple[str, int], dict[in
                     peers,
                     "neighbours",
                 )
-            for at in COVERAGE_AT:
-                near = min(played.coverage, key=lambda point: abs(int(point) - at))
-                if k == 4 and abs(int(near) - at) < 0.05 * at:
-                    covered = round(played.coverage[near], 3)
+            for at in COVERAGE_AT if k == 4 else ():
+                early = at == COVERAGE_EARLY
+                there = book.cell(Cell(f"ours K={k}", world, n, at, 3 * seeds)) if early else played
+                near = min(there.coverage, key=lambda point: abs(int(point) - at))
+                if abs(int(near) - at) < 0.05 * at:
+                    covered = round(there.coverage[near], 3)
                     measure = f"coverage of 95 % intervals after {at} votes, {place}"
                     yield row(measure, covered, "share", goal=0.92, higher_is_better=True)
 
@@ -179,16 +195,78 @@ def protocol_rows(book: Notebook, seeds: int) -> Iterator[Row]:
 
 
 def newcomer_rows(book: Notebook, seeds: int) -> Iterator[Row]:
-    peer = book.get(f"newcomer|BT|{seeds}", lambda: newcomer("BT", 2, seeds, 6000))
-    ours = book.get(f"newcomer|ours 4|{seeds}", lambda: newcomer("ours", 4, seeds, 2000))
+    """The share of studies that have the newcomer within two ranks, read as a curve of its votes."""
+    peer = book.get(f"newcomer curve|BT|{seeds}", lambda: newcomer("BT", 2, seeds, 6000))
+    ours = book.get(f"newcomer curve|ours 4|{seeds}", lambda: newcomer("ours", 4, seeds, NEWCOMER_BUDGET))
     yield row(
         "newcomer among 50, K = 4: votes until its rank is within 2 in 95 % of studies",
-        math.inf if ours is None else ours,
+        reached_at(ours, 0.95),
         "votes",
-        goal=1200,
+        goal=NEWCOMER_GOAL,
         peer="BT, random opponents of known strength",
-        theirs=math.inf if peer is None else peer,
+        theirs=reached_at(peer, 0.95),
     )
+    share = dict(ours)[NEWCOMER_GOAL]
+    low, high = (float(bound) for bound in binomtest(round(share * seeds), seeds).proportion_ci())
+    yield row(
+        f"newcomer among 50, K = 4: share of studies within 2 ranks after {NEWCOMER_GOAL} votes",
+        round(share, 3),
+        "share",
+        goal=0.95,
+        peer="BT, random opponents of known strength",
+        theirs=round(dict(peer)[NEWCOMER_GOAL], 3),
+        higher_is_better=True,
+        span=Median(share, round(low, 3), round(high, 3)),
+    )
+    yield row(
+        f"the same, the most that {NEWCOMER_GOAL} votes of 4 can tell were all others known exactly",
+        round(newcomer_limit(4, NEWCOMER_GOAL), 3),
+        "share",
+        goal=None,
+        higher_is_better=True,
+    )
+
+
+def attack_rows(book: Notebook, studies: int) -> Iterator[Row]:
+    """Places that an attacker with 2 % of the votes gains for a contestant."""
+    for reload, how in ((False, "the server's battles"), (True, "battles reloaded until it appears")):
+        gain = book.get(
+            f"attack|{reload}|{studies}", lambda reload=reload: asdict(attacked(studies, reload=reload))
+        )
+        ours = gain["with_raters"]
+        yield row(
+            f"places gained with 2 % of the votes, {how}, rater model",
+            round(sum(ours) / studies, 2),
+            "places",
+            goal=1.0,
+            peer="without the rater model",
+            theirs=round(sum(gain["plain"]) / studies, 2),
+            span=Median(0.0, min(ours), max(ours)),
+        )
+
+
+def in_flight_rows(book: Notebook, seeds: int) -> Iterator[Row]:
+    """What it costs that many voters get their battles before any of them has voted."""
+    played = {
+        how: book.cell(Cell(f"ours K=4{how}", "arena", 30, IN_FLIGHT_BUDGET, seeds))
+        for how in ("", ", 50 at once", ", 300 at once", ", 300 at once, not counted")
+    }
+    for goal in (0.8, 0.9, 0.95):
+        votes = {how: outcome.mean_reaches("ours", goal) for how, outcome in played.items()}
+        for at_once in (50, 300):
+            yield row(
+                f"more votes to a mean tau of {goal} with {at_once} drawn at once, arena, M = 30, K = 4",
+                _more(votes[f", {at_once} at once"], votes[""]),
+                "share",
+                goal=0.1,
+                peer="300 at once, none counted as answered",
+                theirs=_more(votes[", 300 at once, not counted"], votes[""]),
+            )
+
+
+def _more(votes: float, than: float) -> float:
+    """Which share more; infinite where a goal was not reached."""
+    return round(votes / than - 1.0, 3) if math.isfinite(votes) and math.isfinite(than) else math.inf
 
 
 def random_voter_rows(book: Notebook, seeds: int) -> Iterator[Row]:
@@ -237,6 +315,8 @@ def full_rows(book: Notebook, seeds: int) -> Iterator[Row]:
     yield from protocol_rows(book, seeds)
     yield from newcomer_rows(book, 2 * seeds)
     yield from random_voter_rows(book, seeds)
+    yield from attack_rows(book, ATTACK_STUDIES)
+    yield from in_flight_rows(book, seeds)
     yield from order_rows(book, seeds, BUDGETS)
     yield from time_rows(30)
 
@@ -261,7 +341,7 @@ def main() -> int:
             flush=True,
         )
     if options.json:
-        options.json.write_text(json.dumps({"benchmark": "matchmaking", "rows": rows}, indent=1) + "\n")
+        results.write(options.json, "matchmaking", rows)
     return 0
 
 

@@ -12,6 +12,7 @@ from scipy.stats import binom
 
 from benchmarks.matchmaking_peers import (
     Floats,
+    Ints,
     KSort,
     LMArenaPairs,
     Player,
@@ -52,6 +53,13 @@ class Outcome:
     neighbours: dict[str, list[int | None]] = field(default_factory=dict)
     last_tau: dict[str, float] = field(default_factory=dict)
     coverage: dict[str, float] = field(default_factory=dict)  # votes -> share of intervals that hold
+    mean_tau: dict[str, list[list[float]]] = field(default_factory=dict)  # [votes, mean over the seeds]
+
+    def mean_reaches(self, board: str, goal: float) -> float:
+        """Votes from which the mean tau over the seeds stays at the goal; it jumps less than their median."""
+        points, means = zip(*self.mean_tau[board], strict=True)
+        found = settled_at([int(point) for point in points], [mean >= goal for mean in means])
+        return math.inf if found is None else float(found)
 
 
 class Ours:
@@ -83,10 +91,41 @@ class Ours:
         return float((np.abs(error) <= 1.96 * sd).mean())
 
 
+class InFlight(Ours):
+    """The same with `at_once` voters who all get their battle before any of them has voted."""
+
+    def __init__(self, worlds: list[World], k: int, at_once: int, *, counted: bool) -> None:
+        super().__init__(worlds, k)
+        self.at_once, self.counted = at_once, counted
+        self.open: list[Ints] = []
+
+    def advance(self, votes: int, rng: np.random.Generator) -> None:
+        for _ in range(votes):
+            if not self.open:
+                self._draw_for_all(rng)
+            self.studies.learn(best_first(self.worlds, self.open.pop(0), rng))
+            cast = len(self.studies.orders)
+            if cast >= self.next_refit:
+                self.studies.refit()
+                self.next_refit = int(cast * (1.0 + REFIT_GROWTH)) + 1
+
+    def _draw_for_all(self, rng: np.random.Generator) -> None:
+        known = self.studies.covariance
+        for _ in range(self.at_once):
+            groups = self.studies.draw(rng)
+            if self.counted:
+                self.studies.expect(groups)
+            self.open.append(groups)
+        self.studies.covariance = known
+
+
 METHODS: dict[str, Callable[[list[World]], Player]] = {
     "ours K=2": lambda worlds: Ours(worlds, 2),
     "ours K=4": lambda worlds: Ours(worlds, 4),
     "ours K=6": lambda worlds: Ours(worlds, 6),
+    "ours K=4, 50 at once": lambda worlds: InFlight(worlds, 4, 50, counted=True),
+    "ours K=4, 300 at once": lambda worlds: InFlight(worlds, 4, 300, counted=True),
+    "ours K=4, 300 at once, not counted": lambda worlds: InFlight(worlds, 4, 300, counted=False),
     "Elo k=4, random pairs": RandomElo,
     "BT, random pairs": lambda worlds: RandomGroups(worlds, 2),
     "PL, random groups K=4": lambda worlds: RandomGroups(worlds, 4),
@@ -128,6 +167,8 @@ def play_cell(cell: Cell) -> Outcome:
     for board in taus:
         outcome.tau[board] = _settled(points, taus[board])
         outcome.neighbours[board] = _settled(points, neighbours[board])
+        means = np.mean(taus[board], axis=1).tolist()
+        outcome.mean_tau[board] = [list(pair) for pair in zip(map(float, points), means, strict=True)]
         outcome.last_tau[board] = float(np.median(taus[board][-1]))
     return outcome
 

@@ -8,16 +8,20 @@ from collections.abc import Callable
 from statistics import median
 
 import numpy as np
+from scipy.special import ndtr
 
 from benchmarks.matchmaking_peers import Floats, KSort, best_first, random_orders
 from ranking.matchmaking import Posterior, choose, stakes
 from ranking.matchmaking.lockstep import Lockstep
+from ranking.matchmaking.weak_order import expected_information
 from ranking.simulate import World, arena, gauss, ordinal, settled_at
 
 PROTOCOL_N = 50
 NEWCOMER_BOARD = 50
 NEWCOMER_VOTES_BEFORE = 20_000
 NEWCOMER_CHECK = 25
+NEIGHBOURS = 2
+LAPSE = 0.05
 
 
 def ksort_protocol(method: str, k: int, seeds: int, budget: int, *, upsets: float = 0.0) -> list[int | None]:
@@ -52,8 +56,8 @@ def ksort_protocol(method: str, k: int, seeds: int, budget: int, *, upsets: floa
     return [settled_at(points, column.tolist()) for column in np.array(exact).T]
 
 
-def newcomer(method: str, k: int, seeds: int, budget: int) -> int | None:
-    """Votes with a newcomer until its rank is within 2 of the truth in 95 % of the studies, and stays.
+def newcomer(method: str, k: int, seeds: int, budget: int) -> list[tuple[int, float]]:
+    """Share of the studies whose newcomer is within 2 of its true rank, by votes with the newcomer.
 
     It joins 50 contestants ranked by 20,000 votes on random groups of 4.  "ours" draws with the
     aim "newcomers"; "BT" pairs it with random opponents, whose strengths are taken as known.
@@ -64,12 +68,39 @@ def newcomer(method: str, k: int, seeds: int, budget: int) -> int | None:
     skills = [float(rng.choice(np.sort(arena(200, rng).skills)[20:])) for _ in boards]
     worlds = [board.joined_by(skill) for board, skill in zip(boards, skills, strict=True)]
     known = [_ranked_board(board, rng) for board in boards]
-    close: list[float] = []
     points = list(range(NEWCOMER_CHECK, budget + 1, NEWCOMER_CHECK))
     scores = (_designed if method == "ours" else _paired)(worlds, known, k, points, rng)
-    for board in scores:
-        close.append(float((np.abs(_last_ranks(board) - _last_ranks(_truth(worlds))) <= 2).mean()))
-    return settled_at(points, [share >= 0.95 for share in close])
+    true_ranks = _last_ranks(_truth(worlds))
+    close = [float((np.abs(_last_ranks(board) - true_ranks) <= 2).mean()) for board in scores]
+    return list(zip(points, close, strict=True))
+
+
+def reached_at(curve: list[tuple[int, float]], share: float) -> float:
+    """The first point from which the curve, averaged over its neighbours, keeps to the share; else infinite.
+
+    A share of forty studies jumps by its own noise; the mean of five checkpoints does so less.
+    """
+    points, values = zip(*curve, strict=True)
+    ends = np.pad(np.array(values), NEIGHBOURS, mode="edge")
+    smooth = np.convolve(ends, np.full(2 * NEIGHBOURS + 1, 1.0 / (2 * NEIGHBOURS + 1)), mode="valid")
+    found = settled_at(list(points), (smooth >= share - 1e-9).tolist())
+    return float("inf") if found is None else float(found)
+
+
+def newcomer_limit(k: int, votes: int) -> float:
+    """The expected share within two ranks if everybody else were known exactly and always just as strong.
+
+    No draw of k tells more about one contestant: it is the Fisher information of a ranking among equals,
+    and the error of the estimate is normal with that information times the votes.
+    """
+    rng = np.random.default_rng([k, 51])
+    board = np.sort(arena(NEWCOMER_BOARD, rng).skills)
+    newcomers = np.sort(arena(200, rng).skills)[20:]
+    sd = (votes * expected_information(np.zeros(k), LAPSE)[0, 0]) ** -0.5
+    rank = np.searchsorted(board, newcomers)
+    open_ended = np.concatenate([np.full(3, -np.inf), board, np.full(3, np.inf)])
+    below, above = open_ended[rank], open_ended[rank + 5]
+    return float((ndtr((above - newcomers) / sd) - ndtr((below - newcomers) / sd)).mean())
 
 
 def _truth(worlds: list[World]) -> Floats:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ranking import Fit, Votes, fit
-from ranking.matchmaking import Posterior, choose
+from ranking.matchmaking.lockstep import Lockstep
 
 N = 15
 NAMES = [f"model {place:02d}" for place in range(N)]
 TRUTH = np.linspace(0.9, -0.9, N)
 TASTE = 0.9
 VOTERS, PROMPTS, EACH = 40, 40, 60
+# Voters of a published board, and how many it takes to cluster by them (arena/services/leaderboards.py).
+CROWD, VOTERS_TO_CLUSTER = 30, 20
 
 
 def independent(rounds: int) -> tuple[float, float]:
@@ -46,30 +49,74 @@ def clustered(rounds: int) -> tuple[float, float]:
     return both, naive
 
 
-def adaptive(rounds: int) -> tuple[float, float]:
-    """(estimated prior, maximum likelihood) after 250 votes of four on battles drawn by our matchmaker."""
-    rng = np.random.default_rng(6)
-    estimated, plain = 0.0, 0.0
-    for _ in range(rounds):
-        truth = 0.8 * rng.normal(size=N)
-        truth -= truth.mean()
-        votes = _drawn(rng, truth)
-        estimated += _covered(fit(votes, prior="estimated", covariance="model"), truth) / rounds
-        plain += _covered(fit(votes), truth) / rounds
-    return estimated, plain
+def board_rule(votes: Votes, voters: int) -> Fit:
+    """The fit that an arena publishes: see "Which interval" in docs/methods.md."""
+    if voters >= VOTERS_TO_CLUSTER:
+        return fit(votes, prior="estimated", cluster="voter")
+    return fit(votes, prior="estimated", covariance="model")
 
 
-def _drawn(rng: np.random.Generator, truth: np.ndarray) -> Votes:
-    posterior = Posterior.prior(N)
-    groups, ranks = [], []
-    for _ in range(250):
-        group = list(choose(posterior, 4, rng).group)
-        score = truth[group] + rng.gumbel(size=4)
-        places = [int(1 + (score > own).sum()) for own in score]
-        posterior = posterior.updated(group, places)
-        groups.append(group)
-        ranks.append(places)
-    return Votes.from_rankings(NAMES, np.array(groups), np.array(ranks))
+@dataclass(frozen=True)
+class Study:
+    """Boards of N contestants, strengths N(0, sd^2), voted on in battles of k."""
+
+    adaptive: bool  # battles drawn by our matchmaker, or at random
+    votes: int
+    k: int
+    taste: float = 0.0  # standard deviation of each voter's taste for each contestant
+    sd: float = 0.8
+
+
+def published(study: Study, boards: int) -> tuple[float, float]:
+    """Coverage of (the rule that boards are published by, maximum likelihood with a sandwich)."""
+    rng = np.random.default_rng([7, study.votes, study.k])
+    truths = study.sd * rng.normal(size=(boards, N))
+    truths -= truths.mean(axis=1, keepdims=True)
+    taste = study.taste * rng.normal(size=(boards, CROWD, N))
+    orders, voters = _played(study, truths, taste, rng)
+    by_rule, plain = 0.0, 0.0
+    for truth, order, voter in zip(truths, orders, voters, strict=True):
+        crowd = _crowd(truth, study.taste, rng)
+        ranks = np.tile(np.arange(1, study.k + 1), (len(order), 1))
+        votes = Votes.from_rankings(NAMES, order, ranks, voters=voter)
+        by_rule += _covered(board_rule(votes, CROWD if study.taste else 1), crowd) / boards
+        plain += _covered(fit(votes), crowd) / boards
+    return by_rule, plain
+
+
+def _played(
+    study: Study, truths: np.ndarray, taste: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Orders (boards, votes, k), best first, and voters (boards, votes)."""
+    boards = len(truths)
+    at = np.arange(boards)[:, None]
+    studies = Lockstep(boards, N, study.k)
+    orders, voters = [], []
+    next_refit = 50
+    for cast in range(1, study.votes + 1):
+        if study.adaptive:
+            groups = studies.draw(rng)
+        else:
+            groups = np.argsort(rng.random((boards, N)), axis=1)[:, : study.k]
+        voter = rng.integers(CROWD, size=boards)
+        score = truths[at, groups] + taste[at, voter[:, None], groups] + rng.gumbel(size=groups.shape)
+        orders.append(np.take_along_axis(groups, np.argsort(-score, axis=1), axis=1))
+        voters.append(voter)
+        if study.adaptive:
+            studies.learn(orders[-1])
+            if cast >= next_refit:
+                studies.refit()
+                next_refit = int(1.1 * next_refit)
+    return np.stack(orders, axis=1), np.stack(voters, axis=1)
+
+
+def _crowd(truth: np.ndarray, taste: float, rng: np.random.Generator) -> np.ndarray:
+    """What a great many votes, each of a voter of its own, would say: tastes are noise to it."""
+    if not taste:
+        return truth
+    groups = np.argsort(rng.random((40_000, N)), axis=1)[:, :4]
+    score = truth[groups] + taste * rng.normal(size=groups.shape) + rng.gumbel(size=groups.shape)
+    return fit(_ranked(groups, score)).strengths
 
 
 def _tasteful(rng: np.random.Generator) -> Votes:

@@ -1,22 +1,26 @@
 """K-wise training beside TRL's DPOTrainer 1.16.0 in one run: same model, data, number type, optimiser.
 
     python benchmarks/training.py                 K = 2, 4 and 8 at three shapes, a 17M-parameter decoder
-    python benchmarks/training.py --quick         one shape, a small decoder, some minutes on a busy laptop
+    python benchmarks/training.py --quick         one shape, a small decoder, under a minute
+    python benchmarks/training.py --device cuda   on a GPU, with the share of its peak that is used
     python benchmarks/training.py --json out.json the rows as JSON
 
 A ranking of K is K responses here; TRL gets its K (K - 1) / 2 pairs, with reference log-probabilities
 precomputed (not timed on either side). Timed are forward, backward and the optimiser's step, in CPU seconds
-of one thread (wall seconds on a GPU), medians, the two sides in turn. TRL's own Trainer loop is not timed,
-which favours TRL.
+of one thread (wall seconds on a GPU), medians, the two sides in turn, both with the fused AdamW that TRL's
+Trainer takes by default. TRL's own Trainer loop is not timed, which favours TRL. It gets all pairs of a
+ranking at once, of K = 8 in four parts, so that they fit into memory. Peak memory, at K = 4, is that of a
+process of its own for each side, its imports and its model included; "one response at a time" is our
+gradient cache.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -34,14 +38,13 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
-from datasets import Dataset, disable_progress_bars
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-from trl import DPOConfig, DPOTrainer
 
+from benchmarks import results
 from gpu_workers.kwise.config import TrainingConfig
 from gpu_workers.kwise.encoding import EncodedRanking
-from gpu_workers.kwise.models import Base
+from gpu_workers.kwise.models import Base, peak_memory
 from gpu_workers.kwise.objectives import find_objective
 from gpu_workers.kwise.policy import Policy
 from gpu_workers.kwise.reference import ReferenceCache, fill
@@ -59,7 +62,15 @@ class Size:
     vocabulary: int
 
 
-SIZES = {"small": Size(192, 4, 4, 2048), "17m": Size(384, 8, 6, 8192)}
+SIZES = {
+    "small": Size(192, 4, 4, 2048),
+    "17m": Size(384, 8, 6, 8192),
+    "1b": Size(2048, 20, 16, 32_000),
+}
+SHAPES = [(64, 192), (128, 128), (192, 64)]
+MOST_MEMORY = 0.4  # of TRL's
+MOST_PAIRS = 7  # that TRL gets at once: all six of K = 4, a quarter of the 28 of K = 8
+PEAK_FLOPS = 989e12  # dense bfloat16 of an H100 or H200, as its maker states it
 
 
 @dataclass(frozen=True)
@@ -119,8 +130,11 @@ def make_rankings(count: int, k: int, shape: tuple[int, int], vocabulary: int) -
     ]
 
 
-def as_pairs(rankings: list[EncodedRanking]) -> Dataset:
+def as_pairs(rankings: list[EncodedRanking]) -> Any:
     """Every pair of every ranking in TRL's format, as text."""
+    from datasets import Dataset, disable_progress_bars
+
+    disable_progress_bars()
 
     def text(tokens: tuple[int, ...]) -> str:
         return " ".join(f"w{token}" for token in tokens if token != END)
@@ -150,6 +164,9 @@ class Theirs:
     """TRL's trainer on the expanded pairs."""
 
     def __init__(self, size: Size, rankings: list[EncodedRanking], device: str, folder: str) -> None:
+        # Here, so that a process that measures our memory does not hold TRL.
+        from trl import DPOConfig, DPOTrainer
+
         settings = DPOConfig(
             output_dir=folder,
             beta=BETA,
@@ -173,20 +190,32 @@ class Theirs:
         self.per_ranking = len(self.trainer.train_dataset) // len(rankings)
         stir(self.model)
         self.model.train()
-        self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=1e-6)
+        self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=1e-6, fused=True)
 
-    def loss(self, number: int) -> torch.Tensor:
-        at = number * self.per_ranking
-        rows = [self.trainer.train_dataset[i] for i in range(at, at + self.per_ranking)]
-        batch = self.trainer._prepare_inputs(self.trainer.data_collator(rows))
-        return self.trainer.compute_loss(self.model, batch)
+    def backward(self, number: int) -> float:
+        """Adds the gradient of one ranking's pairs up, MOST_PAIRS at a time; its loss."""
+        first, total = number * self.per_ranking, 0.0
+        for at in range(first, first + self.per_ranking, MOST_PAIRS):
+            last = min(at + MOST_PAIRS, first + self.per_ranking)
+            rows = [self.trainer.train_dataset[i] for i in range(at, last)]
+            batch = self.trainer._prepare_inputs(self.trainer.data_collator(rows))
+            loss = self.trainer.compute_loss(self.model, batch) * len(rows) / self.per_ranking
+            loss.backward()
+            total += float(loss.detach())
+        return total
 
 
 class Ours:
     """The K-wise trainer on the whole rankings."""
 
     def __init__(
-        self, size: Size, rankings: list[EncodedRanking], device: str, folder: str, objective: str
+        self,
+        size: Size,
+        rankings: list[EncodedRanking],
+        device: str,
+        folder: str,
+        *,
+        by_response: bool = False,
     ) -> None:
         model = make_model(size, device)
         base = Base(model, None, "0" * 64, Path(folder), torch.device(device), torch.float32, torch.float32)
@@ -202,26 +231,35 @@ class Ours:
             note=lambda done, total: None,
         )
         stir(model)
-        config = TrainingConfig(data="", base="", output="", beta=BETA, sft_weight=0.0, learning_rate=1e-6)
-        self.policy = Policy(base, config, find_objective(objective, {}), cache, packed_log_probabilities)
+        config = TrainingConfig(
+            data="",
+            base="",
+            output="",
+            beta=BETA,
+            sft_weight=0.0,
+            learning_rate=1e-6,
+            gradient_cache=by_response,
+        )
+        self.policy = Policy(base, config, find_objective("dpo", {}), cache, packed_log_probabilities)
         self.rankings, self.model, self.optimiser = rankings, model, self.policy.optimiser
 
-    def loss(self, number: int) -> torch.Tensor:
+    def backward(self, number: int) -> float:
         ranking = self.rankings[number]
         losses, _, _ = self.policy.losses([ranking], len(ranking.responses))
-        return losses.mean()
+        loss = losses.mean()
+        loss.backward()
+        return float(loss.detach())
 
 
 def gradient(side: Ours | Theirs, number: int) -> tuple[float, torch.Tensor]:
     side.model.zero_grad()
-    loss = side.loss(number)
-    loss.backward()
-    return float(loss.detach()), torch.cat([p.grad.flatten() for p in side.model.parameters()])
+    loss = side.backward(number)
+    return loss, torch.cat([p.grad.flatten() for p in side.model.parameters()])
 
 
 def step(side: Ours | Theirs, number: int) -> None:
     side.optimiser.zero_grad()
-    side.loss(number).backward()
+    side.backward(number)
     side.optimiser.step()
 
 
@@ -243,7 +281,7 @@ def compare(size: Size, k: int, shape: tuple[int, int], repeats: int, device: st
     name = f"K={k} {shape[0]}/{shape[1]} tokens"
     with tempfile.TemporaryDirectory() as folder:
         theirs = Theirs(size, rankings, device, folder)
-        ours = Ours(size, rankings, device, folder, "dpo")
+        ours = Ours(size, rankings, device, folder)
         loss, gradients = gradient(ours, 0)
         their_loss, their_gradients = gradient(theirs, 0)
         distance = float((gradients - their_gradients).norm() / their_gradients.norm())
@@ -263,38 +301,143 @@ def compare(size: Size, k: int, shape: tuple[int, int], repeats: int, device: st
     return rows
 
 
+def peaks(k: int, shape: tuple[int, int], size: str) -> list[Row]:
+    """The most memory that a process of each side holds over two steps of one ranking."""
+
+    def peak(side: str) -> float:
+        asked = [sys.executable, __file__, "--peak-of", side, "--k", str(k), "--shape", *map(str, shape)]
+        done = subprocess.run(
+            [*asked, "--size", size], capture_output=True, text=True, check=True, timeout=600
+        )
+        return float(done.stdout.split()[-1])
+
+    ours, single, theirs = (peak(side) for side in ("ours", "by-response", "theirs"))
+    name = f"K={k} {shape[0]}/{shape[1]} tokens"
+    return [
+        Row(
+            f"{name}: peak memory",
+            ours,
+            "MB",
+            "TRL 1.16.0",
+            theirs,
+            ours / theirs,
+            MOST_MEMORY,
+            ours <= MOST_MEMORY * theirs,
+        ),
+        Row(
+            f"{name}: peak memory, one response at a time",
+            single,
+            "MB",
+            "TRL 1.16.0",
+            theirs,
+            single / theirs,
+            MOST_MEMORY,
+            single <= MOST_MEMORY * theirs,
+        ),
+    ]
+
+
+def tell_peak(side: str, k: int, shape: tuple[int, int], size: Size) -> None:
+    """In a process of its own: take two steps, and print the most megabytes that it held."""
+    rankings = make_rankings(1, k, shape, size.vocabulary)
+    with tempfile.TemporaryDirectory() as folder:
+        made = (
+            Theirs(size, rankings, "cpu", folder)
+            if side == "theirs"
+            else Ours(size, rankings, "cpu", folder, by_response=side == "by-response")
+        )
+        for _ in range(2):
+            if isinstance(made, Ours):
+                made.policy.step(rankings, 1e-6)
+            else:
+                step(made, 0)
+    print(peak_memory(torch.device("cpu")) / 2**20)
+
+
+def utilisation(size: Size, k: int, shape: tuple[int, int]) -> Row:
+    """Model FLOPs utilisation on a GPU in bfloat16: 6 FLOPs per parameter and token of what must be computed,
+    attention's left out, over the peak of the device.
+    """
+    rankings = make_rankings(8, k, shape, size.vocabulary)
+    model = make_model(size, "cuda")
+    base = Base(model, None, "0" * 64, Path(), torch.device("cuda"), torch.bfloat16, torch.bfloat16)
+    with tempfile.TemporaryDirectory() as folder:
+        cache = ReferenceCache(Path(folder), base_sha256=base.sha256, kind="bfloat16")
+        fill(
+            cache,
+            model,
+            rankings,
+            packed_log_probabilities,
+            precision=base.precision,
+            stop=lambda: False,
+            note=lambda done, total: None,
+        )
+        config = TrainingConfig(data="", base="", output="", learning_rate=1e-6, micro_batch_tokens=16384)
+        policy = Policy(base, config, find_objective("plackett-luce", {}), cache, packed_log_probabilities)
+        spent = [seconds(partial(policy.step, rankings, 1e-6), "cuda") for _ in range(6)]
+    tokens = sum(ranking.packed_length for ranking in rankings)
+    parameters = sum(p.numel() for p in model.parameters())
+    share = 6 * parameters * tokens / statistics.median(spent[1:]) / PEAK_FLOPS
+    return Row(
+        f"K={k} {shape[0]}/{shape[1]} tokens, {parameters / 1e9:.2f} billion parameters: FLOPs utilisation",
+        share,
+        f"of {PEAK_FLOPS:.3g} FLOPs a second",
+        "",
+        None,
+        None,
+        0.4,
+        share >= 0.4,
+    )
+
+
 def equality(measure: str, apart: float, goal: float) -> Row:
     return Row(measure, apart, "", "TRL 1.16.0", None, None, goal, apart <= goal)
 
 
-def main() -> int:
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one shape, a small decoder")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the rows there")
     parser.add_argument("--k", type=int, nargs="+", help="responses per ranking, one table for each")
+    parser.add_argument("--shape", type=int, nargs=2, metavar="N", help="tokens of prompt and response")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    given = parser.parse_args()
+    parser.add_argument("--size", choices=SIZES, help="of the decoder")
+    parser.add_argument("--peak-of", choices=["ours", "by-response", "theirs"], help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def say(rows: list[Row]) -> list[Row]:
+    for row in rows:
+        theirs = "" if row.theirs is None else f" TRL {row.theirs:.4g} ratio {row.ratio:.2f}"
+        verdict = "met" if row.met else "not met"
+        print(f"{row.measure}: {row.ours:.3g} {row.unit}{theirs}, goal {row.goal:g} {verdict}", flush=True)
+    return rows
+
+
+def main() -> int:
+    given = arguments()
     torch.set_num_threads(1)
-    disable_progress_bars()
     # TRL and its libraries warn of their own next versions.
     warnings.filterwarnings("ignore", category=FutureWarning)
-    size = SIZES["small" if given.quick else "17m"]
-    shapes = [(64, 64)] if given.quick else [(64, 192), (128, 128), (192, 64)]
+    size = given.size or ("small" if given.quick else "17m")
+    shapes = [tuple(given.shape)] if given.shape else [(64, 64)] if given.quick else SHAPES
+    if given.peak_of:
+        tell_peak(given.peak_of, given.k[0], shapes[0], SIZES[size])
+        return 0
+    if given.device == "cuda" and not torch.cuda.is_available():
+        print("There is no NVIDIA GPU here: the figures of a GPU are not measured.")
+        return 0
     rows: list[Row] = []
     for k in given.k or ((2, 4) if given.quick else (2, 4, 8)):
         for shape in shapes:
-            rows += compare(size, k, shape, 3 if given.quick else 5, given.device)
-            for row in rows[-3:]:
-                theirs = "" if row.theirs is None else f" TRL {row.theirs:.4g} ratio {row.ratio:.2f}"
-                verdict = "met" if row.met else "not met"
-                print(
-                    f"{row.measure}: {row.ours:.3g} {row.unit}{theirs}, goal {row.goal:g} {verdict}",
-                    flush=True,
-                )
+            rows += say(compare(SIZES[size], k, shape, 3 if given.quick else 5, given.device))
+            # A small decoder weighs nothing beside the libraries.
+            if given.device == "cpu" and k == 4 and size != "small":
+                rows += say(peaks(k, shape, size))
+    if given.device == "cuda":
+        rows += say([utilisation(SIZES["1b"], 4, (512, 512))])
     if given.json:
-        given.json.write_text(
-            json.dumps({"benchmark": "training", "rows": [asdict(row) for row in rows]}, indent=1)
-        )
+        results.write(given.json, "training", [asdict(row) for row in rows], device=given.device)
     return 0
 
 
