@@ -4,9 +4,9 @@
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
-# Test processes at a time.
-JOBS ?= 2
-BENCH ?= ranking matchmaking training loop
+# Test processes at a time: one more than the cores of a small machine, since some tests mostly wait.
+JOBS ?= 3
+BENCH ?= ranking matchmaking training loop generation voting_page campaign_queue
 
 BIN := .venv/bin
 RUN_STAMP := .venv/.installed-run
@@ -16,7 +16,7 @@ LINTED := arena annotation ranking gpu_workers tests benchmarks docs conftest.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-plain test-services lint format bench clean
+.PHONY: help run test test-plain test-services lint format bench bench-tables clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -27,7 +27,7 @@ run: $(RUN_STAMP) ## set up, then serve the demo arena at http://127.0.0.1:8000 
 test: test-plain test-services ## set up, then run all tests; also on PostgreSQL and Redis where they answer
 
 test-plain: $(DEV_STAMP) ## the tests on SQLite and the folder queue, with no service to start
-	@env -u DATABASE_URL -u REDIS_URL $(BIN)/pytest -q -n $(JOBS)
+	@env -u DATABASE_URL -u REDIS_URL $(BIN)/pytest -q -n $(JOBS) --dist worksteal
 
 test-services: $(DEV_STAMP) ## the tests marked `services`, on PostgreSQL and Redis
 	@$(BIN)/python -m tests.services
@@ -43,8 +43,12 @@ format: $(DEV_STAMP) ## put the code into the house's format
 	@$(BIN)/ruff check --fix $(LINTED)
 	@$(BIN)/ruff format $(LINTED)
 
-bench: .venv/.installed-bench ## the benchmarks, or some: make bench BENCH="ranking loop"
-	@set -e; for name in $(BENCH); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name; done
+bench: .venv/.installed-bench ## the benchmarks, or some: make bench BENCH="ranking loop" OPTIONS=--quick
+	@set -e; mkdir -p var/benchmarks; for name in $(BENCH); do echo "== $$name"; \
+		$(BIN)/python -m benchmarks.$$name --json var/benchmarks/$$name.json $(OPTIONS); done
+
+bench-tables: $(DEV_STAMP) ## put what the benchmarks found into the tables of docs/benchmarks.md
+	@$(BIN)/python -m benchmarks.tables var/benchmarks/*.json --write docs/benchmarks.md
 
 clean: ## remove the environment and caches; your data in var/ stays
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
