@@ -76,7 +76,7 @@ class World:
             worker = Worker(_started(arguments, given, log))
         self.workers.append(worker)
         until(lambda: ready.exists() or not worker.is_alive(), "the worker is ready")
-        if not worker.is_alive():
+        if not ready.exists():  # one that was ready and is gone died of its work
             raise RuntimeError(log.read_text()[-2000:])
         return worker
 

@@ -23,7 +23,7 @@ from tests.nursery import Born, Nursery
 Until = Callable[..., None]
 # So that recoveries are seen in seconds.
 PACE = {
-    "ARENA_JOB_LEASE_SECONDS": "3",
+    "ARENA_JOB_LEASE_SECONDS": "5",
     "ARENA_JOB_BEAT_SECONDS": "1",
     "ARENA_JOB_REAP_SECONDS": "1",
     "ARENA_LOG_LEVEL": "INFO",

@@ -99,11 +99,11 @@ def test_a_cancel_stops_the_work_within_its_next_looks(make_job):
 
 
 def test_a_silent_job_keeps_its_lease(make_job, settings):
-    settings.JOB_LEASE_SECONDS, settings.JOB_BEAT_SECONDS = 3, 1
+    settings.JOB_LEASE_SECONDS, settings.JOB_BEAT_SECONDS = 6, 1
     put_right = []
 
     def work(lease):
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 8
         while time.monotonic() < deadline:
             put_right.append(jobs.reap()["requeued"])
             time.sleep(0.2)
