@@ -57,6 +57,7 @@ LABELS = {
     "kill": "kill −9 of the worker in a fill, queue in a folder",
     "kill-child": "kill −9 of the process in its pool",
     "kill-tree": "kill −9 of worker and pool together",
+    "kill-serve": "kill −9 of all that `manage.py serve` runs",
     "kill-redis": "kill −9 of the worker, Redis and PostgreSQL",
     "redis-restart": "Redis killed and restarted",
     "flushall": "Redis forgets all (FLUSHALL)",

@@ -58,6 +58,16 @@ def kill_tree(world: World, services: Services, runs: int) -> Outcome:
     return _kill_often(world, runs, wanted=150 * runs, pool="prefork")
 
 
+def kill_serve(world: World, services: Services, runs: int) -> Outcome:
+    """kill -9 of everything that `manage.py serve` runs at once, as a power cut does; it is started again."""
+
+    def fault(tree: Worker) -> Worker:
+        tree.kill()
+        return world.serve()
+
+    return _kill_often(world, runs, wanted=150 * runs, start=world.serve, fault=fault)
+
+
 def fill_10000(world: World, services: Services, runs: int) -> Outcome:
     """A fill of 10,000 responses whose worker is killed twice on the way."""
     outcome = _kill_often(world, 2, wanted=10_000, between=3_000)
@@ -71,6 +81,7 @@ def _kill_often(
     wanted: int,
     between: int = 20,
     pool: str = "threads",
+    start: Callable[[], Worker] | None = None,
     fault: Callable[[Worker], Worker] | None = None,
 ) -> Outcome:
     """One fill; `fault` (the worker killed and another started) each time it has got on by `between`."""
@@ -83,7 +94,7 @@ def _kill_often(
         world.kill(worker)
         return world.worker(pool=pool)
 
-    worker = world.worker(pool=pool)
+    worker = start() if start else world.worker(pool=pool)
     until(lambda: world.made(), "the fill has begun")
     for _ in range(kills):
         before = world.made()
@@ -340,6 +351,7 @@ ALL: dict[str, Scenario] = {
     "kill": kill,
     "kill-child": kill_child,
     "kill-tree": kill_tree,
+    "kill-serve": kill_serve,
     "kill-redis": kill,
     "redis-restart": redis_restart,
     "flushall": flushall,

@@ -7,12 +7,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from arena.models import Arena, Contestant, Job, Prompt, Response
 from arena.services import jobs, responses
 from tests.gpu_workers import small
+from tests.services import free_port
 
 # Workers are slow enough to be killed in the middle of a fill.
 os.environ.setdefault("ARENA_ENDPOINT_REQUESTS", "4")
@@ -73,12 +77,19 @@ class World:
         if include == "tests.faults.worker" and not environment:
             worker = Worker(self._born(arguments, given, log))
         else:
-            worker = Worker(_started(arguments, given, log))
+            worker = Worker(_started(["-m", "celery", *arguments], given, log))
         self.workers.append(worker)
         until(lambda: ready.exists() or not worker.is_alive(), "the worker is ready")
         if not ready.exists():  # one that was ready and is gone died of its work
             raise RuntimeError(log.read_text()[-2000:])
         return worker
+
+    def serve(self) -> "Worker":
+        """The whole product as `manage.py serve` starts it: supervisor, web server and workers."""
+        log = self.folder / f"worker-{len(self.workers)}.log"
+        tree = Tree(_started(["manage.py", "serve", "--no-demo", "--port", str(free_port())], {}, log))
+        self.workers.append(tree)
+        return tree
 
     def _born(self, arguments: list[str], environment: dict[str, str], log: Path) -> int:
         if self._nursery is None:
@@ -140,10 +151,28 @@ class Worker:
         until(lambda: not self.is_alive(), "the worker is gone")
 
 
+class Tree(Worker):
+    """A process with all that it started, in whatever groups."""
+
+    def kill(self) -> None:
+        """End every process of the tree, the leaves first, so that none hears of the others' end."""
+        for pid in [*self.descendants(), self.pid]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        until(lambda: not self.is_alive(), "the tree is gone")
+
+    def descendants(self) -> list[int]:
+        try:
+            found = psutil.Process(self.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+        return [process.pid for process in reversed(found)]
+
+
 def _started(arguments: list[str], environment: dict[str, str], log: Path) -> "subprocess.Popen[bytes]":
     with log.open("wb") as out:
         return subprocess.Popen(
-            [sys.executable, "-m", "celery", *arguments],
+            [sys.executable, *arguments],
             cwd=ROOT,
             stdout=out,
             stderr=out,

@@ -18,7 +18,7 @@ def test_the_suite_knows_every_scenario():
     assert set(suite.NEEDS) <= set(scenarios.ALL)
 
 
-SLOW = ("poison", "kill-tree", "fill-10000")
+SLOW = ("poison", "kill-tree", "kill-serve", "fill-10000")
 
 
 @pytest.fixture(scope="module")
