@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -48,6 +49,37 @@ def cast_vote(
     same idempotency key gets the first vote again. Raises AlreadyVoted, BattleClosed,
     NotYourBattle, BadBallot, BadInput, SignInNeeded and NotAllowed; nothing is stored then.
     """
+    keeper = _check(battle, voter, ballot)
+    key = _checked_key(idempotency_key)
+    kept = {**_details(battle, voter, ballot, details or {}, guidelines), **facts_of(battle), **(facts or {})}
+    now = timezone.now()
+    since = battle.shown_at or battle.created_at
+    wall_ms = min(max(0, int((now - since).total_seconds() * 1000)), LONGEST_MS)
+    vote = Vote(
+        arena=battle.arena,
+        battle=battle,
+        voter=voter,
+        kind=ballot.kind,
+        ranks=None if ballot.ranks is None else list(ballot.ranks),
+        skip_reason=ballot.skip_reason,
+        idempotency_key=key,
+        wall_ms=wall_ms,
+        # A client's clock is hearsay: it cannot exceed what the server saw.
+        active_ms=None if active_ms is None else min(max(0, active_ms), wall_ms),
+        details=kept,
+    )
+    revealed_at = now if _names_are_due(battle, ballot) else battle.revealed_at
+    try:
+        if _record(vote, closed_at=now, revealed_at=revealed_at, keeper=keeper):
+            battle.revealed_at = revealed_at
+            return vote
+    except IntegrityError:
+        log.info("A vote on battle %s met an earlier one.", battle.pk)
+    return _first_vote(battle=battle, voter=voter, ballot=ballot, key=key)
+
+
+def _check(battle: Battle, voter: Voter, ballot: Ballot) -> channels.Keeper | None:
+    """Raise where this voter cannot answer this battle so. Gives whoever keeps the battle's channel."""
     if battle.voter_id != voter.pk:
         raise NotYourBattle(_("This battle was served to somebody else. Start your own to vote."))
     keeper = channels.keeper_of(battle)
@@ -60,41 +92,28 @@ def cast_vote(
             _("There are %(k)s responses but %(count)s ranks. Give each one.")
             % {"k": battle.k, "count": len(ballot.ranks)}
         )
-    key = _checked_key(idempotency_key)
-    kept = {**_details(battle, voter, ballot, details or {}, guidelines), **facts_of(battle), **(facts or {})}
-    now = timezone.now()
-    since = battle.shown_at or battle.created_at
-    wall_ms = min(max(0, int((now - since).total_seconds() * 1000)), LONGEST_MS)
-    try:
-        with transaction.atomic():
-            vote_log.hold_for_append(battle.arena_id)
-            due = {"revealed_at": now} if _names_are_due(battle, ballot) else {}
-            if Battle.objects.open().filter(pk=battle.pk, voter=voter).update(closed_at=now, **due):
-                if rewrite := kept.get("rewrite"):
-                    made = keep_rewrite(battle=battle, slot=rewrite["slot"], text=rewrite["text"])
-                    kept["rewrite"] = {**rewrite, "response": made.pk}
-                Draft.objects.filter(battle=battle).delete()
-                vote = Vote.objects.create(
-                    arena=battle.arena,
-                    battle=battle,
-                    voter=voter,
-                    kind=ballot.kind,
-                    ranks=None if ballot.ranks is None else list(ballot.ranks),
-                    skip_reason=ballot.skip_reason,
-                    idempotency_key=key,
-                    wall_ms=wall_ms,
-                    # A client's clock is hearsay: it cannot exceed what the server saw.
-                    active_ms=None if active_ms is None else min(max(0, active_ms), wall_ms),
-                    details=kept,
-                )
-                if keeper is not None:
-                    keeper.voted(vote=vote)
-                _tell(vote)
-                battle.revealed_at = due.get("revealed_at")
-                return vote
-    except IntegrityError:
-        log.info("A vote on battle %s met an earlier one.", battle.pk)
-    return _first_vote(battle=battle, voter=voter, ballot=ballot, key=key)
+    return keeper
+
+
+@transaction.atomic
+def _record(
+    vote: Vote, *, closed_at: datetime, revealed_at: datetime | None, keeper: channels.Keeper | None
+) -> bool:
+    """Close the vote's battle and store the vote with all that hangs on it. False: it was closed already."""
+    battle = vote.battle
+    vote_log.hold_for_append(battle.arena_id)
+    still_open = Battle.objects.open().filter(pk=battle.pk, voter=vote.voter)
+    if not still_open.update(closed_at=closed_at, revealed_at=revealed_at):
+        return False
+    if rewrite := vote.details.get("rewrite"):
+        made = keep_rewrite(battle=battle, slot=rewrite["slot"], text=rewrite["text"])
+        vote.details["rewrite"] = {**rewrite, "response": made.pk}
+    Draft.objects.filter(battle=battle).delete()
+    vote.save(force_insert=True)
+    if keeper is not None:
+        keeper.voted(vote=vote)
+    _tell(vote)
+    return True
 
 
 def _tell(vote: Vote) -> None:
