@@ -44,7 +44,7 @@ def run_training(lease: Lease) -> dict[str, Any]:
         end_training(run, summary=manifest["summary"], manifest=manifest)
         return {"contestant": None, "steps": manifest["summary"]["steps"]}
     contestant = complete_training(run, summary=manifest["summary"], manifest=manifest, checkpoint=folder)
-    return {"contestant": contestant.pk, "steps": manifest["summary"]["steps"]}
+    return {"contestant": contestant and contestant.pk, "steps": manifest["summary"]["steps"]}
 
 
 def _write_settings(run: TrainingRun) -> Path:

@@ -196,6 +196,9 @@ class TrainingRunRequestSerializer(serializers.Serializer):
     name = serializers.CharField(max_length=120, required=False, help_text="Of the new contestant.")
     objective = serializers.CharField(max_length=40, required=False)
     parameters = serializers.DictField(required=False, help_text="beta, learning_rate, epochs, …")
+    held_back = serializers.BooleanField(
+        required=False, help_text="The result becomes a contestant only once it is promoted."
+    )
 
 
 class TrainingPlanRequestSerializer(serializers.Serializer):
@@ -223,7 +226,9 @@ class TrainingPlanSerializer(serializers.Serializer):
 
 
 class LineSerializer(serializers.Serializer):
-    part = serializers.CharField(help_text="settings, after (held out) or fresh (of fresh samples).")
+    part = serializers.CharField(
+        help_text="settings, after (held out), fresh (of fresh samples) or arena (people's votes)."
+    )
     name = serializers.CharField()
     values = serializers.ListField(child=serializers.JSONField(allow_null=True), help_text="One per run.")
 
@@ -244,9 +249,26 @@ class TrainingRunSerializer(serializers.ModelSerializer):
     class Meta:
         model = TrainingRun
         fields = [
-            "id", "arena", "name", "base", "data_set", "objective", "parameters", "result", "summary", "job",
-            "created_at", "completed_at",
+            "id", "arena", "name", "base", "data_set", "objective", "parameters", "held_back", "result",
+            "summary", "job", "created_at", "completed_at",
         ]  # fmt: skip
+
+
+class TracesSerializer(serializers.Serializer):
+    """Where one vote went."""
+
+    vote = serializers.IntegerField(source="vote.pk")
+    counts = serializers.BooleanField(help_text="False: it was taken out of the count.")
+    data_sets = serializers.ListField(child=serializers.IntegerField(), help_text="Numbers.")
+    contestants = ContestantSerializer(many=True, help_text="That learnt from it.")
+    held_back = serializers.ListField(
+        child=serializers.IntegerField(), help_text="Ids of runs that learnt from it and made no contestant."
+    )
+
+
+class RulingRequestSerializer(serializers.Serializer):
+    action = serializers.ChoiceField(choices=["quarantined", "restored"])
+    reason = serializers.CharField(max_length=300)
 
 
 class MetricSerializer(serializers.Serializer):

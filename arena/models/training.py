@@ -25,6 +25,9 @@ class TrainingRun(models.Model):
     result = models.OneToOneField(
         Contestant, null=True, blank=True, on_delete=models.PROTECT, related_name="made_by_run"
     )
+    held_back = models.BooleanField(
+        default=False, help_text="Its result becomes a contestant only once a lead promotes it."
+    )
     summary = models.JSONField(default=dict, blank=True)
     manifest = models.JSONField(default=dict, blank=True, help_text="Hashes of data, base, code and result.")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from django.utils.translation import gettext as _
 
@@ -26,12 +25,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Traces:
-    """Where one vote went: data sets that hold it, and contestants that learnt from them."""
+    """Where one vote went: data sets that hold it, contestants that learnt from them, and runs that did and
+    whose result is no contestant.
+    """
 
     vote: Vote
     counts: bool
     data_sets: tuple[DataSet, ...]
     contestants: tuple[Contestant, ...]
+    held_back: tuple[TrainingRun, ...]
 
 
 def retracted_votes(data_set: DataSet) -> int:
@@ -89,13 +91,19 @@ def traces_of(*, arena: Arena, vote: int) -> Traces:
         for data_set in written.order_by("number")
         if vote not in vote_log.ruled_out(arena, data_set.last_ruling) and holds(data_set, found)
     )
-    trained = TrainingRun.objects.filter(data_set__in=holding).exclude(result=None)
+    runs = TrainingRun.objects.filter(data_set__in=holding)
+    trained = runs.exclude(result=None)
     first = [run.result for run in trained.select_related("result").order_by("pk") if run.result is not None]
+    contestants = _with_descendants(first)
+    # What a contestant was trained into learnt from it too.
+    behind = runs | TrainingRun.objects.filter(base__in=contestants)
+    ended = behind.filter(result=None).exclude(completed_at=None).exclude(parameters__has_key="dry_run")
     return Traces(
         vote=found,
         counts=vote not in vote_log.ruled_out(arena),
         data_sets=holding,
-        contestants=tuple(_with_descendants(first)),
+        contestants=tuple(contestants),
+        held_back=tuple(ended.order_by("pk")),
     )
 
 
@@ -112,84 +120,3 @@ def _with_descendants(contestants: list[Contestant]) -> list[Contestant]:
         if not newest:
             break
     return list(known.values())
-
-
-CARD = """# {name}
-
-A checkpoint fine-tuned from {base} on people's votes in the arena "{arena}", by Preference Arena.
-
-## How it was made
-
-| | |
-| --- | --- |
-| base | {base} |
-| objective | {objective} |
-| data set | {data_set}, {rankings} rankings to learn from |
-| steps | {steps} |
-| settings | {settings} |
-| base sha256 | `{base_hash}` |
-| data sha256 | `{data_hash}` |
-| code sha256 | `{code_hash}` |
-| result sha256 | `{result_hash}` |
-
-## Line of descent, the newest first
-
-{line}
-
-## What was seen on held-out prompts
-
-{figures}
-
-These figures are the trainer's own. What people make of the model is on the arena's leaderboard.
-
-## Rights
-
-It carries the licence of its base, and what that licence asks for. The votes are those of the arena's
-voters; weigh the rights to the prompts and to the other models' outputs before passing it on.
-"""
-
-
-def model_card(run: TrainingRun) -> str:
-    """README.md of a run's checkpoint."""
-    manifest, summary = run.manifest, run.summary
-
-    def digest(part: str) -> str:
-        return str((manifest.get(part) or {}).get("sha256", ""))
-
-    steps = line_of(run.result) if run.result else [Step(run, retracted_votes(run.data_set))]
-    line = [
-        f"1. {step.run.name}: {step.run.objective} on data set {step.run.data_set.number}, from "
-        f"{step.run.base.name}"
-        + (f" ({step.retracted} of its votes were retracted since)" * bool(step.retracted))
-        for step in steps
-    ]
-    return CARD.format(
-        name=run.name,
-        base=run.base.name,
-        arena=run.arena.name,
-        objective=run.objective,
-        data_set=f"{run.arena.slug}, number {run.data_set.number}",
-        rankings=summary.get("rankings", ""),
-        steps=summary.get("steps", ""),
-        settings=", ".join(f"{name} {value}" for name, value in sorted(run.parameters.items()))
-        or "the usual",
-        base_hash=digest("base"),
-        data_hash=digest("data"),
-        code_hash=digest("code"),
-        result_hash=digest("result"),
-        line="\n".join(line),
-        figures=_figures(summary),
-    )
-
-
-def _figures(summary: dict[str, Any]) -> str:
-    before, after = summary.get("before") or {}, summary.get("after") or {}
-    rows = [
-        f"| {name.replace('_', ' ')} | {before.get(name)} | {after.get(name)} |"
-        for name in ("loss", "accuracy", "kendall_tau", "ranking_accuracy", "winner_log_ratio")
-        if after.get(name) is not None
-    ]
-    fresh = summary.get("fresh") or {}
-    sampled = [f"- {name.replace('_', ' ')}: {value}" for name, value in fresh.items() if value is not None]
-    table = ["| | before | after |", "| --- | ---: | ---: |", *rows] if rows else ["None was held out."]
-    return "\n".join([*table, "", *(["On fresh samples:", "", *sampled] if sampled else [])])

@@ -20,10 +20,12 @@ from arena.models import (
     TrainingRun,
     Vote,
     Voter,
+    VoteRuling,
 )
 from arena.services import access
 
 LISTED_JOBS = 100
+LISTED_VOTES = 25
 SHOWN_RESPONSES = 5
 
 
@@ -131,7 +133,9 @@ def get_data_set(*, arena: Arena, number: int) -> DataSet:
 
 
 def training_runs_of(arena: Arena) -> QuerySet[TrainingRun]:
-    return TrainingRun.objects.filter(arena=arena).select_related("base", "data_set", "job", "result")
+    return TrainingRun.objects.filter(arena=arena).select_related(
+        "arena", "base", "data_set", "job", "result"
+    )
 
 
 def get_training_run(*, arena: Arena, pk: int) -> TrainingRun:
@@ -149,6 +153,15 @@ def trainable(arena: Arena) -> QuerySet[Contestant]:
 def exported(arena: Arena) -> QuerySet[DataSet]:
     """The data sets that are written."""
     return DataSet.objects.filter(arena=arena).exclude(completed_at=None)
+
+
+def votes_before(*, arena: Arena, before: int | None) -> list[Vote]:
+    """The newest votes, or those before that one, each with the action of its newest ruling as `ruling`."""
+    newest = VoteRuling.objects.filter(vote=OuterRef("pk")).order_by("-id").values("action")[:1]
+    votes = Vote.objects.filter(arena=arena).annotate(ruling=Subquery(newest))
+    if before is not None:
+        votes = votes.filter(pk__lt=before)
+    return list(votes.select_related("voter__user", "battle").order_by("-pk")[:LISTED_VOTES])
 
 
 def jobs_for(user: User | AnonymousUser) -> QuerySet[Job]:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from arena.errors import BadInput
 from arena.models import Arena, Contestant, DataSet, Job, TrainingMetric, TrainingRun
-from arena.services import jobs, webhooks
+from arena.services import audit, jobs, webhooks
 from arena.services.contestants import check_checkpoint, create_contestant
 from arena.services.data_sets import data_set_folder, verify_data_set
 from arena.services.objectives import NEED_REWARDS, OBJECTIVES, REWARD_MODELS
@@ -32,11 +32,13 @@ def request_training(
     name: str | None = None,
     objective: str | None = None,
     parameters: Mapping[str, Any] | None = None,
+    held_back: bool = False,
     by: User | None = None,
 ) -> TrainingRun:
     """A training run and its job, or BadInput with the reason why it cannot be.
 
     Without an objective it is the suggested one, with the suggested settings where `parameters` has none.
+    The result of a run that is `held_back` is no contestant before `promote` makes it one.
     """
     parameters = checked_parameters(parameters or {})
     _check_base(base, data_set)
@@ -54,6 +56,7 @@ def request_training(
         name=name,
         objective=objective,
         parameters=parameters,
+        held_back=held_back,
         created_by=by,
     )
     run.folder = f"{base.arena.slug}/{run.pk}"
@@ -118,17 +121,61 @@ def record_metric(run: TrainingRun, step: int, values: Mapping[str, Any]) -> Non
 @transaction.atomic
 def complete_training(
     run: TrainingRun, *, summary: Mapping[str, Any], manifest: Mapping[str, Any], checkpoint: Path | str
-) -> Contestant:
-    """Bring the trained checkpoint into the arena as a new contestant and plan its responses.
+) -> Contestant | None:
+    """Bring the trained checkpoint into the arena as a new contestant, or None where it is held back.
 
     Done twice (a worker that was cut off at the very end), it is the same contestant.
     """
-    run = TrainingRun.objects.select_for_update(of=("self",)).select_related("base__arena").get(pk=run.pk)
+    run = _locked(run)
+    if run.completed_at is None:
+        run.summary, run.manifest, run.completed_at = dict(summary), dict(manifest), Now()
+        run.save(update_fields=["summary", "manifest", "completed_at"])
+        if not run.held_back:
+            _enter(run, checkpoint, by=run.created_by)
+        name = run.result.name if run.result else None
+        told = {"training_run": run.pk, "contestant": name, "objective": run.objective}
+        webhooks.emit(arena=run.arena, event="training_run.completed", data=told)
+    return run.result
+
+
+def can_be_promoted(run: TrainingRun) -> bool:
+    """Whether the run has made a checkpoint that is no contestant yet."""
+    makes_one = not run.parameters.get("dry_run") and not run.objective.startswith(REWARD_MODELS)
+    return makes_one and run.completed_at is not None and run.result_id is None
+
+
+@transaction.atomic
+def promote(run: TrainingRun, *, by: User | None = None) -> Contestant:
+    """Make the result of a run that was held back a contestant. Done twice, it is the same contestant.
+
+    Raises BadInput where there is no result, or none that can compete.
+    """
+    run = _locked(run)
     if run.result is not None:
         return run.result
+    if run.completed_at is None:
+        raise BadInput(_("%(run)s has not come to its end yet. Promote it then.") % {"run": run.name})
+    if not can_be_promoted(run):
+        raise BadInput(_("%(run)s makes no contestant.") % {"run": run.name})
+    checkpoint = run_folder(run) / "model"
+    check_checkpoint(str(checkpoint))
+    contestant = _enter(run, checkpoint, by=by)
+    audit.record(action="training run promoted", target=run, actor=by, details={"contestant": contestant.pk})
+    return contestant
+
+
+def _locked(run: TrainingRun) -> TrainingRun:
+    runs = TrainingRun.objects.select_for_update(of=("self",)).select_related(
+        "base__arena", "arena", "result"
+    )
+    return runs.get(pk=run.pk)
+
+
+def _enter(run: TrainingRun, checkpoint: Path | str, *, by: User | None) -> Contestant:
+    """The run's result as a new contestant, with its responses planned."""
     # The name was free when the run was asked for; hours of training must not be lost to it now.
     taken = Contestant.objects.filter(arena=run.base.arena).values_list("name", flat=True)
-    contestant = create_contestant(
+    run.result = create_contestant(
         arena=run.base.arena,
         name=_not_taken(run.name, set(taken)),
         backend=Contestant.Backend.TRANSFORMERS,
@@ -138,16 +185,9 @@ def complete_training(
         parameters=run.base.parameters,
         parent=run.base,
     )
-    run.result = contestant
-    run.summary = dict(summary)
-    run.manifest = dict(manifest)
-    run.completed_at = Now()
-    run.save(update_fields=["result", "summary", "manifest", "completed_at"])
-    run.refresh_from_db()
-    plan_generation(arena=run.base.arena, contestants=[contestant], by=run.created_by)
-    told = {"training_run": run.pk, "contestant": contestant.name, "objective": run.objective}
-    webhooks.emit(arena=run.base.arena, event="training_run.completed", data=told)
-    return contestant
+    run.save(update_fields=["result"])
+    plan_generation(arena=run.base.arena, contestants=[run.result], by=by)
+    return run.result
 
 
 @transaction.atomic

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from arena.models import TrainingRun
+from arena.services.leaderboards import current_leaderboard
 
 MOST_COMPARED = 4
 # Of a run's summary, in the order told.
@@ -16,12 +17,16 @@ FIGURES = (
     "loss",
     "winner_log_ratio",
 )
+VERDICT = ("rating", "rank", "votes")
 FRESH = ("sequence_kl", "win_rate", "length", "ended", "distinct", "repetition")
 
 
 @dataclass(frozen=True)
 class Line:
-    """One setting or figure of all runs, None where a run has none. part: "settings", "after" or "fresh"."""
+    """One setting or figure of all runs, None where a run has none.
+
+    part: "settings", "after", "fresh" or "arena".
+    """
 
     part: str
     name: str
@@ -51,4 +56,15 @@ def results(runs: Sequence[TrainingRun]) -> list[Line]:
         for part, names in (("after", FIGURES), ("fresh", FRESH))
         for name in names
     ]
+    judged = [verdict(run).get("result") or {} for run in runs]
+    lines += [Line("arena", name, tuple(row.get(name) for row in judged)) for name in VERDICT]
     return [line for line in lines if any(value is not None for value in line.values)]
+
+
+def verdict(run: TrainingRun) -> dict[str, dict[str, Any]]:
+    """The rows of the leaderboard for the run's "result" and its "base", where people have voted on them."""
+    if run.result_id is None:
+        return {}
+    rows = {row["contestant"]: row for row in current_leaderboard(run.arena).rows if not row["new"]}
+    found = {"result": rows.get(run.result_id), "base": rows.get(run.base_id)}
+    return {name: row for name, row in found.items() if row is not None}

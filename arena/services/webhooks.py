@@ -37,7 +37,7 @@ EVENTS = {
     "campaign.closed": gettext_noop("A campaign ended without all its votes"),
     "annotator.flagged": gettext_noop("An annotator was warned, paused or excluded"),
     "data_set.completed": gettext_noop("A data set was written"),
-    "training_run.completed": gettext_noop("A training run ended with a new contestant"),
+    "training_run.completed": gettext_noop("A training run ended"),
 }
 TEST = "webhook.test"
 # Seconds after the try before; then it is given up.

@@ -87,12 +87,16 @@ def curve(title: str, points: Sequence[tuple[int, float]]) -> Curve | None:
     return Curve(
         title=title,
         path="M" + "L".join(marks),
-        low=f"{min(values):.3g}",
-        high=f"{max(values):.3g}",
-        last=f"{values[-1]:.3g}",
+        low=_short(min(values)),
+        high=_short(max(values)),
+        last=_short(values[-1]),
         first_step=steps[0],
         last_step=steps[-1],
     )
+
+
+def _short(value: float) -> str:
+    return f"{value + 0.0:.3g}"  # minus nought is nought
 
 
 def _known(value: Any) -> bool:

@@ -1,13 +1,14 @@
 """The form of a new training run. Whether the run can be is the service's to say."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from arena.models import Arena
+from arena.models import Arena, TrainingRun
 from arena.services import overview
 from arena.services.objectives import GROUPS, USUAL
 from arena.services.training import reward_models_of
@@ -105,6 +106,20 @@ def _asked(rows: Any, pk: Any) -> Any:
     return chosen or rows.first()
 
 
+def again(run: TrainingRun) -> str:
+    """The query with which the form begins with this run's settings; what it has no field for is left out."""
+    asked: dict[str, Any] = {"base": run.base_id, "data_set": run.data_set_id, "objective": run.objective}
+    for name in (*NUMBERS, *PICKED, *SWITCHES, "vote_weights", "reward_model"):
+        if value := run.parameters.get(name):
+            asked[name] = value
+    options = run.parameters.get("objective_options") or {}
+    if options:
+        asked["objective_options"] = ", ".join(f"{name}={value}" for name, value in options.items())
+    if run.held_back:
+        asked["held_back"] = "on"
+    return urlencode(asked, doseq=True)
+
+
 class DataSetChoice(forms.ModelChoiceField):
     def label_from_instance(self, obj: Any) -> str:
         rankings = obj.manifest["splits"]["train"]["informative"]
@@ -148,6 +163,11 @@ class TrainingForm(forms.Form):
             help_text=_("How a ranking becomes a loss."),
         )
         self._add_settings(arena)
+        self.fields["held_back"] = forms.BooleanField(
+            required=False,
+            label=_("Hold the result back"),
+            help_text=_("It becomes a contestant once somebody promotes it. Else at once, and it is judged."),
+        )
 
     def _add_settings(self, arena: Arena) -> None:
         for name in NUMBERS:
@@ -221,4 +241,5 @@ class TrainingForm(forms.Form):
             "name": data["name"] or None,
             "objective": data["objective"],
             "parameters": parameters,
+            "held_back": data["held_back"],
         }

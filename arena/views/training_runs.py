@@ -1,25 +1,22 @@
-from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.http.response import HttpResponseBase
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
-from arena.errors import BadInput, NotFound
+from arena.errors import BadInput
 from arena.models import Arena, TrainingRun
 from arena.services import lineage, overview
-from arena.services.archives import zipped
-from arena.services.training import plan_checked, request_training, run_folder
-from arena.services.training_comparison import MOST_COMPARED, Line, differences, results
+from arena.services.training import can_be_promoted, plan_checked, request_training, run_folder
+from arena.services.training_comparison import verdict
 from arena.services.training_plans import Plan, in_words
 from arena.views.entry import PageRequest, arena_page, enter_as_manager, person
 from arena.views.plots import Curve, curve
-from arena.views.training_form import TrainingForm
+from arena.views.training_form import TrainingForm, again
 
 # What the trainer reports of a step, in the order drawn. Other numbers are kept but not drawn.
 CURVES = {
@@ -62,7 +59,10 @@ PARTS = ("model", "adapter")
 def training_runs(request: PageRequest, slug: str) -> HttpResponse:
     """The arena's training runs; POST plans one, tries it out, or starts it."""
     arena = enter_as_manager(request, slug)
-    form = TrainingForm(request.POST or None, arena=arena, initial=request.GET.dict())
+    asked: dict[str, Any] = request.GET.dict()
+    if "vote_weights" in asked:
+        asked["vote_weights"] = request.GET.getlist("vote_weights")
+    form = TrainingForm(request.POST or None, arena=arena, initial=asked)
     plan: Plan | None = None
     if request.method == "POST" and form.is_valid():
         try:
@@ -78,7 +78,6 @@ def training_runs(request: PageRequest, slug: str) -> HttpResponse:
         "form": form,
         "plan": plan,
         "takes": in_words(plan.seconds) if plan and plan.seconds is not None else "",
-        "traces": _traces(request, arena),
     }
     return render(request, "arena/training_runs.html", context, status=400 if form.errors else 200)
 
@@ -98,18 +97,6 @@ def _start(request: PageRequest, arena: Arena, form: TrainingForm, *, dry: bool)
     return redirect("training_run", slug=arena.slug, pk=run.pk)
 
 
-def _traces(request: HttpRequest, arena: Arena) -> lineage.Traces | None:
-    """What holds the vote that ?vote= asks for."""
-    asked = request.GET.get("vote", "")
-    if not asked.isdecimal() or len(asked) > 18:
-        return None
-    try:
-        return lineage.traces_of(arena=arena, vote=int(asked))
-    except NotFound as error:
-        messages.error(request, str(error))
-        return None
-
-
 @never_cache
 @require_GET
 def training_run(request: PageRequest, slug: str, pk: int) -> HttpResponse:
@@ -118,7 +105,7 @@ def training_run(request: PageRequest, slug: str, pk: int) -> HttpResponse:
     run = overview.get_training_run(arena=arena, pk=pk)
     context = {**arena_page(request, arena, "training_runs"), "run": run, "job": run.job, **progress(run)}
     if not request.htmx:
-        context |= outcome(run)
+        context |= {**outcome(run), "again": again(run)}
         return render(request, "arena/training_run.html", context)
     response = render(request, "arena/_training_progress.html", context)
     if run.job is None or run.job.is_finished:
@@ -156,6 +143,8 @@ def outcome(run: TrainingRun) -> dict[str, Any]:
         "steps": summary.get("steps"),
         "retracted": lineage.retracted_votes(run.data_set) if run.completed_at else 0,
         "parts": [part for part in PARTS if run.completed_at and (run_folder(run) / part).is_dir()],
+        "promotable": can_be_promoted(run),
+        "verdict": verdict(run),
     }
 
 
@@ -167,58 +156,3 @@ def _figures(summary: dict[str, Any]) -> list[tuple[Any, Any, Any]]:
         for name, title in FIGURES.items()
         if after.get(name) is not None
     ]
-
-
-@never_cache
-@require_GET
-def compare_runs(request: PageRequest, slug: str) -> HttpResponse:
-    """Up to four runs beside each other: what was set differently, and what came of it."""
-    arena = enter_as_manager(request, slug)
-    asked = {int(pk) for pk in request.GET.getlist("run") if pk.isdecimal() and len(pk) <= 18}
-    runs = list(overview.training_runs_of(arena).filter(pk__in=asked).order_by("pk"))[:MOST_COMPARED]
-    context = {
-        **arena_page(request, arena, "training_runs"),
-        "runs": runs,
-        "settings": _lines(differences(runs)),
-        "figures": _lines(results(runs)),
-        "curves": [{"run": run, **progress(run)} for run in runs],
-    }
-    return render(request, "arena/training_compare.html", context)
-
-
-def _title(name: str) -> Any:
-    """What a setting or a figure is called on the page; settings by their own names."""
-    own = {"base": _("Base"), "data_set": _("Data set"), "objective": _("Objective")}
-    return own.get(name) or FIGURES.get(name) or FRESH.get(name) or name
-
-
-def _lines(lines: Iterable[Line]) -> list[tuple[Any, tuple[Any, ...]]]:
-    return [(FRESH[line.name] if line.part == "fresh" else _title(line.name), line.values) for line in lines]
-
-
-@never_cache
-@require_GET
-def download_part(request: PageRequest, slug: str, pk: int, part: str) -> HttpResponseBase:
-    """The merged weights or the adapter of a finished run as a zip, with its card."""
-    arena = enter_as_manager(request, slug)
-    run = overview.get_training_run(arena=arena, pk=pk)
-    folder = run_folder(run) / part
-    if part not in PARTS or not run.completed_at or not folder.is_dir():
-        raise NotFound(_("%(run)s has no %(part)s to download.") % {"run": run.name, "part": part})
-    name = f"{arena.slug}-{run.pk}-{part}"
-    response = StreamingHttpResponse(zipped(folder, name), content_type="application/zip")
-    response["Content-Disposition"] = f'attachment; filename="{name}.zip"'
-    return response
-
-
-@never_cache
-@require_GET
-def card(request: PageRequest, slug: str, pk: int) -> HttpResponse:
-    """The model card of a run, as Markdown to go beside the weights."""
-    arena = enter_as_manager(request, slug)
-    run = overview.get_training_run(arena=arena, pk=pk)
-    if not run.manifest:
-        raise NotFound(_("%(run)s has made no checkpoint yet.") % {"run": run.name})
-    response = HttpResponse(lineage.model_card(run), content_type="text/markdown; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{arena.slug}-{run.pk}-README.md"'
-    return response

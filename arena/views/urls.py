@@ -16,7 +16,9 @@ from arena.views import (
     leaderboard,
     manage,
     members,
+    training_results,
     training_runs,
+    votes,
     webhooks,
 )
 
@@ -37,10 +39,13 @@ urlpatterns = [
     path(ARENA + "data-sets/<int:number>/", data_sets.data_set, name="data_set"),
     path(ARENA + "data-sets/<int:number>/download/", data_sets.download, name="data_set_download"),
     path(ARENA + "training-runs/", training_runs.training_runs, name="training_runs"),
-    path(ARENA + "training-runs/compare/", training_runs.compare_runs, name="compare_runs"),
+    path(ARENA + "training-runs/compare/", training_results.compare_runs, name="compare_runs"),
     path(ARENA + "training-runs/<int:pk>/", training_runs.training_run, name="training_run"),
-    path(ARENA + "training-runs/<int:pk>/README.md", training_runs.card, name="training_card"),
-    path(ARENA + "training-runs/<int:pk>/<slug:part>.zip", training_runs.download_part, name="training_part"),
+    path(ARENA + "training-runs/<int:pk>/promote/", training_results.promote_run, name="promote_run"),
+    path(ARENA + "training-runs/<int:pk>/README.md", training_results.card, name="training_card"),
+    path(
+        ARENA + "training-runs/<int:pk>/<slug:part>.zip", training_results.download_part, name="training_part"
+    ),
     path(ARENA + "manage/", manage.manage, name="manage"),
     path(ARENA + "manage/import/", imports.imports, name="imports"),
     path(ARENA + "manage/generate/", manage.generate, name="generate_missing"),
@@ -51,6 +56,8 @@ urlpatterns = [
     path(ARENA + "manage/members/<int:pk>/remove/", members.remove, name="member_remove"),
     path(ARENA + "manage/invitations/", members.invite, name="invite"),
     path(ARENA + "manage/invitations/<int:pk>/revoke/", members.revoke, name="invitation_revoke"),
+    path(ARENA + "manage/votes/", votes.vote_list, name="vote_list"),
+    path(ARENA + "manage/votes/<int:pk>/rule/", votes.rule, name="vote_rule"),
     path(ARENA + "manage/webhooks/", webhooks.webhook_list, name="webhooks"),
     path(ARENA + "manage/webhooks/<int:pk>/", webhooks.webhook, name="webhook"),
     path(ARENA + "manage/webhooks/<int:pk>/test/", webhooks.test, name="webhook_test"),

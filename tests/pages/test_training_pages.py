@@ -12,10 +12,20 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from arena.models import Arena, Contestant, DataSet, TrainingMetric, TrainingRun, Vote
+from arena.models import (
+    Arena,
+    AuditEntry,
+    Contestant,
+    DataSet,
+    Job,
+    TrainingMetric,
+    TrainingRun,
+    Vote,
+)
 from arena.services.data_sets import data_set_folder
 from arena.services.training import complete_training, end_training, request_training, run_folder
 from arena.services.votes import rule_on_vote
+from tests import factories
 from tests.pages.test_work import PARAMETERS, base, data_set, voted  # noqa: F401  # fixtures
 
 SUMMARY = {
@@ -65,6 +75,12 @@ def make_run(base: Contestant, data_set: DataSet, name: str, **changes: Any) -> 
 
 def page(client: Client, arena: Arena, path: str = "") -> str:
     response = client.get(f"/arenas/{arena.slug}/training-runs/{path}")
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def votes_page(client: Client, arena: Arena, query: str = "") -> str:
+    response = client.get(f"/arenas/{arena.slug}/manage/votes/{query}")
     assert response.status_code == 200
     return response.content.decode()
 
@@ -162,6 +178,7 @@ def test_a_finished_run_tells_before_and_after_and_gives_its_files(grace_in, vot
     zipped = b"".join(grace_in.get(f"{address}/model.zip").streaming_content)
     names = zipfile.ZipFile(io.BytesIO(zipped)).namelist()
     assert f"{voted.slug}-{run.pk}-model/model.safetensors" in names
+    assert f"{voted.slug}-{run.pk}-model/README.md" in names
     assert grace_in.get(f"{address}/adapter.zip").status_code == 404  # all weights were trained
     assert grace_in.get(f"{address}/state.zip").status_code == 404
     assert grace_in.post(f"{address}/model.zip").status_code == 405
@@ -177,7 +194,8 @@ def test_the_model_card_has_lineage_hashes_and_rights(grace_in, voted, base, dat
     assert "# Second" in card
     assert "1. Second: dpo on data set 1, from First\n1. First: adpo-list on data set 1, from Base" in card
     assert f"| result sha256 | `{'r' * 64}` |" in card
-    assert "licence of its base" in card
+    assert "It carries the licence of Base" in card
+    assert "No licence is named beside that base" in card
     assert "| accuracy | 0.5 | 0.8125 |" in card
 
 
@@ -219,11 +237,11 @@ def test_a_retracted_vote_is_traced_to_its_data_sets_and_descendants(grace_in, g
     assert (
         "withdrawn since" not in grace_in.get(f"/arenas/{voted.slug}/contestants/{base.pk}/").content.decode()
     )
-    shown = page(grace_in, voted, f"?vote={vote.pk}")
+    shown = votes_page(grace_in, voted, f"?vote={vote.pk}")
     assert f"Vote {vote.pk} was taken out of the count." in shown
     for contestant in (run.result, child.result):
         assert f"/contestants/{contestant.pk}/" in shown.split("learnt from it")[1]
-    assert "has no vote 99999" in page(grace_in, voted, "?vote=99999")
+    assert "has no vote 99999" in votes_page(grace_in, voted, "?vote=99999")
 
 
 def test_a_reward_model_is_no_contestant_and_can_be_chosen(grace_in, voted, form, base, data_set):  # noqa: F811
@@ -258,3 +276,151 @@ def test_a_plan_tells_the_time_of_a_run_like_an_earlier_one(grace_in, voted, for
     ).content.decode()
 
     assert "by the speed of an earlier run" in shown
+
+
+def test_the_card_names_the_licence_that_stands_beside_the_base(grace_in, voted, base, data_set):  # noqa: F811
+    head = "---\ntags: [small]\nlicense: apache-2.0\n---\n# Base\nlicense: none of this\n"
+    (Path(base.checkpoint) / "README.md").write_text(head)
+    first = make_run(base, data_set, "First")
+    assert first.result is not None
+    second = make_run(first.result, data_set, "Second")
+
+    card = grace_in.get(f"/arenas/{voted.slug}/training-runs/{second.pk}/README.md").content.decode()
+
+    assert card.startswith("---\nlibrary_name: transformers\n")
+    assert "\nlicense: apache-2.0\n" in card.split("\n---\n")[0]
+    assert "Base, is under the licence apache-2.0" in card
+    assert "base_model" not in card  # a folder of this machine is no name that others know
+
+
+def test_a_zip_carries_our_card_and_not_another_tools(grace_in, voted, base, data_set):  # noqa: F811
+    run = make_run(base, data_set, "Tuned")
+    adapter = run_folder(run) / "adapter"
+    adapter.mkdir()
+    (adapter / "README.md").write_text("[More Information Needed]")
+    (adapter / "adapter_model.safetensors").write_bytes(b"weights")
+
+    sent = grace_in.get(f"/arenas/{voted.slug}/training-runs/{run.pk}/adapter.zip")
+
+    with zipfile.ZipFile(io.BytesIO(b"".join(sent.streaming_content))) as archive:
+        names = [name.rpartition("/")[2] for name in archive.namelist()]
+        card = archive.read(archive.namelist()[0]).decode()
+    assert sorted(names) == ["README.md", "adapter_model.safetensors"]
+    assert "library_name: peft" in card
+    assert "More Information Needed" not in card
+
+
+def test_a_result_that_is_held_back_is_promoted_by_a_lead_once(grace_in, grace, voted, base, data_set):  # noqa: F811
+    run = make_run(base, data_set, "Held", held_back=True)
+    assert run.result is None
+    assert "The result is held back" in page(grace_in, voted, f"{run.pk}/")
+    assert "Held back" in page(grace_in, voted)
+    other = make_run(base, data_set, "Entered", parameters={"beta": 0.7})
+    compared = page(grace_in, voted, f"compare/?run={run.pk}&run={other.pk}")
+    assert "Promote Held to contestant" in compared
+    assert "Promote Entered" not in compared
+
+    for _again in range(2):
+        grace_in.post(f"/arenas/{voted.slug}/training-runs/{run.pk}/promote/")
+
+    run.refresh_from_db()
+    assert run.result is not None
+    assert run.result.parent == base
+    assert Contestant.objects.filter(name__startswith="Held").count() == 1
+    entry = AuditEntry.objects.get(action="training run promoted")
+    assert (entry.actor, entry.details) == (grace, {"contestant": run.result.pk})
+    assert Job.objects.filter(kind=Job.Kind.GENERATE, payload__contestant=run.result.pk).exists()
+
+
+@pytest.mark.parametrize(
+    ("objective", "ended", "sentence"),
+    [("dpo", False, "has not come to its end yet"), ("reward-bradley-terry", True, "makes no contestant")],
+)
+def test_what_has_no_result_is_not_promoted(grace_in, voted, base, data_set, objective, ended, sentence):  # noqa: F811
+    if ended:
+        run = make_run(base, data_set, "Held", held_back=True, objective=objective)
+    else:
+        run = request_training(base=base, data_set=data_set, held_back=True, objective=objective)
+
+    answer = grace_in.post(f"/arenas/{voted.slug}/training-runs/{run.pk}/promote/", follow=True)
+
+    assert sentence in answer.content.decode()
+    run.refresh_from_db()
+    assert run.result is None
+
+
+def test_the_verdict_of_the_arena_stands_beside_the_trainer_s_figures(grace_in, voted, base, data_set):  # noqa: F811
+    run = make_run(base, data_set, "Tuned")
+    assert run.result is not None
+    assert "verdict is still to come" in page(grace_in, voted, f"{run.pk}/")
+
+    for _vote in range(3):
+        factories.make_vote(voted, contestants=[run.result, base], ranks=[1, 2])
+
+    shown = page(grace_in, voted, f"{run.pk}/").partition("The arena's own verdict")[2]
+    assert shown.index(">Tuned<") < shown.index(">Base<")
+
+
+def test_a_run_s_settings_fill_the_next_form(grace_in, voted, base, data_set):  # noqa: F811
+    parameters = {
+        "dry_run": True,
+        "beta": 0.7,
+        "vote_weights": ["confidence", "strength"],
+        "objective_options": {"tau": 0.2},
+        "merge_votes": True,
+    }
+    run = request_training(
+        base=base, data_set=data_set, objective="sppo", parameters=parameters, held_back=True
+    )
+    end_training(run, summary={"dry_run": True, "estimated_seconds": 9, "steps": 2}, manifest={})
+    told = page(grace_in, voted, f"{run.pk}/")
+    query = told.split("/training-runs/?", 1)[1].split("#", 1)[0].replace("&amp;", "&")
+
+    shown = page(grace_in, voted, f"?{query}")
+
+    assert '<option value="sppo" selected>' in shown
+    assert 'name="beta" value="0.7"' in shown
+    assert 'name="objective_options" value="tau=0.2"' in shown
+    assert shown.count(" checked") == 4  # two weights, merged votes, held back
+    assert "dry_run" not in query
+
+
+def test_a_lead_takes_a_vote_out_of_the_count_and_puts_it_back(grace_in, voted):  # noqa: F811
+    vote = Vote.objects.order_by("pk").first()
+    assert vote is not None
+    assert "Out of the count" not in votes_page(grace_in, voted)
+
+    address = f"/arenas/{voted.slug}/manage/votes/{vote.pk}/rule/"
+    refused = grace_in.post(address, {"action": "quarantined", "reason": " "}, follow=True)
+    assert "Give the reason" in refused.content.decode()
+    assert Vote.objects.counted().filter(pk=vote.pk).exists()
+
+    said = grace_in.post(address, {"action": "quarantined", "reason": "asleep"}, follow=True).content.decode()
+    assert f"Vote {vote.pk} is out of the count now." in said
+    assert "asleep" in said
+    assert not Vote.objects.counted().filter(pk=vote.pk).exists()
+    assert "Out of the count" in votes_page(grace_in, voted, f"?before={vote.pk + 1}")
+
+    grace_in.post(address, {"action": "restored", "reason": "awake after all"})
+    assert Vote.objects.counted().filter(pk=vote.pk).exists()
+
+
+def test_a_vote_of_another_arena_is_not_ruled_on(grace_in, voted, closed_arena):  # noqa: F811
+    other = factories.make_vote(closed_arena)
+
+    answer = grace_in.post(
+        f"/arenas/{voted.slug}/manage/votes/{other.pk}/rule/", {"action": "quarantined", "reason": "no"}
+    )
+
+    assert answer.status_code == 404
+    assert Vote.objects.counted().filter(pk=other.pk).exists()
+
+
+def test_votes_are_listed_from_the_newest_in_parts(grace_in, voted):  # noqa: F811
+    votes = [factories.make_vote(voted).pk for _vote in range(26)]
+
+    first = votes_page(grace_in, voted)
+    assert f">Vote {votes[-1]}<" in first
+    assert f">Vote {votes[0]}<" not in first
+    assert f">Vote {votes[0]}<" in votes_page(grace_in, voted, f"?before={votes[1]}")
+    assert votes_page(grace_in, voted, "?before=x&vote=x")

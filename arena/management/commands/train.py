@@ -35,6 +35,11 @@ class Command(ArenaCommand):
             metavar="NAME=VALUE",
             help=f"a setting: {', '.join([*PARAMETERS, *CHOICES])}; may be given several times",
         )
+        parser.add_argument(
+            "--hold-back",
+            action="store_true",
+            help="the result becomes a contestant only once somebody promotes it, on the run's page",
+        )
         add_waiting(parser)
 
     def work(self, arena: Arena, options: dict[str, Any]) -> None:
@@ -44,6 +49,7 @@ class Command(ArenaCommand):
             name=options["name"],
             objective=options["objective"],
             parameters=dict(map(_setting, options["set"])),
+            held_back=options["hold_back"],
         )
         if run.job is None or not (options["wait"] or options["here"]):
             self.stdout.write(f"{run.name} is queued for training.")
@@ -51,7 +57,8 @@ class Command(ArenaCommand):
         see_through([run.job], here=options["here"], out=self.stdout)
         run.refresh_from_db()
         if run.result is None:
-            self.stdout.write(f"{run.name} is done; such a run makes no contestant.")
+            held = "it is held back until somebody promotes it" if run.held_back else "such a run makes none"
+            self.stdout.write(f"{run.name} is done, and no contestant: {held}.")
             return
         self.stdout.write(f"{run.result} is a contestant of {arena.slug} now.")
 
