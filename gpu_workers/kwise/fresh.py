@@ -1,6 +1,7 @@
 """How far the policy has moved, seen on text that it writes itself."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,8 @@ def sample_responses(
         tokens = torch.tensor([[end] * (width - len(prompt)) + list(prompt) for prompt in chunk])
         real = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in chunk])
         with torch.no_grad(), base.precision():
-            rows = base.model.generate(
+            write = partial(
+                base.model.generate,
                 input_ids=tokens.to(base.device),
                 attention_mask=real.to(base.device),
                 do_sample=True,
@@ -79,7 +81,9 @@ def sample_responses(
                 max_new_tokens=longest,
                 pad_token_id=end,
                 eos_token_id=end,
+                synced_gpus=base.gathering is not None,
             )
+            rows = base.with_weights(write)
         for prompt, row in zip(chunk, rows[:, width:].tolist(), strict=True):
             ended = row.index(end) + 1 if end in row else len(row)
             fresh.append(EncodedRanking("", prompt, (tuple(row[:ended]),), (1,)))
@@ -111,7 +115,8 @@ def sequence_log_probabilities(
     values: list[float] = []
     for at in range(0, len(fresh), BATCH):
         with torch.no_grad(), base.precision():
-            values += score(model, fresh[at : at + BATCH], 1)[:, 0].tolist()
+            scored = base.with_weights(partial(score, model, fresh[at : at + BATCH], 1))
+        values += scored[:, 0].tolist()
     return values
 
 

@@ -4,11 +4,12 @@ import hashlib
 import resource
 import sys
 import warnings
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -17,6 +18,9 @@ from transformers.utils import logging as transformers_logging
 
 from gpu_workers.kwise.config import TrainingConfig
 from gpu_workers.kwise.errors import TrainingError
+from gpu_workers.kwise.sharding import Gathering, share_out
+
+Result = TypeVar("Result")
 
 # The files that make a checkpoint what it is; notes and read-me files beside them do not.
 REVISION_FILES = ("*.safetensors", "config.json", "tokenizer*", "*.jinja", "special_tokens_map.json")
@@ -24,7 +28,9 @@ REVISION_FILES = ("*.safetensors", "config.json", "tokenizer*", "*.jinja", "spec
 
 @dataclass
 class Base:
-    """An open checkpoint. `stored_dtype` is the number type its weights are kept in on disk."""
+    """An open checkpoint. `stored_dtype` is the number type its weights are kept in on disk; `gathering` is
+    there once the weights are shared out among processes.
+    """
 
     model: Any
     tokenizer: Any
@@ -33,6 +39,7 @@ class Base:
     device: torch.device
     compute_dtype: torch.dtype
     stored_dtype: torch.dtype
+    gathering: Gathering | None = None
 
     @property
     def context(self) -> int:
@@ -43,15 +50,30 @@ class Base:
         """Where forward passes run: autocast for bfloat16, with parameters kept as they are."""
         if self.compute_dtype is torch.float32:
             return nullcontext()
-        # Parameters stay float32 (or the adapter's do); products run in bfloat16.
-        return torch.autocast(self.device.type, dtype=self.compute_dtype)
+        # Parameters stay float32 (or the adapter's do); products run in bfloat16. Of a model that is shared
+        # out, no layer's weights may be kept when it is done.
+        kept = self.gathering is None
+        return torch.autocast(self.device.type, dtype=self.compute_dtype, cache_enabled=kept)
+
+    def share_out(self) -> None:
+        """Leave each process its part of the weights."""
+        self.gathering = share_out(self.model, self._layers(), self.device)
+
+    def with_weights(self, work: Callable[[], Result]) -> Result:
+        """What `work` gives. It may go through the model; shared out weights are gathered meanwhile."""
+        return work() if self.gathering is None else self.gathering(work)
 
     def compile(self) -> None:
         """Have torch compile the model's layers, where its compiler works; a layer at a time, so that shapes
         of rankings may differ.
         """
-        for layer in getattr(self.model.get_decoder(), "layers", []):
+        for layer in self._layers():
             layer.compile(dynamic=True)
+
+    def _layers(self) -> list[torch.nn.Module]:
+        adapted = hasattr(self.model, "get_base_model")
+        decoder = (self.model.get_base_model() if adapted else self.model).get_decoder()
+        return [one for part in decoder.children() if isinstance(part, torch.nn.ModuleList) for one in part]
 
 
 def find_device(name: str) -> torch.device:
@@ -107,8 +129,10 @@ def revision_hash(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def open_base(config: TrainingConfig) -> Base:
+def open_base(config: TrainingConfig, *, in_main_memory: bool = False) -> Base:
     """Load the base checkpoint, ready to train: no dropout of its own, attention that takes a mask.
+
+    With `in_main_memory` the model is not yet put on its device, which may be too small for it.
 
     Raises TrainingError where it is missing, is not safetensors, or cannot be read.
     """
@@ -124,7 +148,7 @@ def open_base(config: TrainingConfig) -> Base:
     quantised = quantisation(device) if config.method == "qlora" else None
     model, tokenizer, stored = _load(folder, kept, quantised)
     _drop_dropout(model)
-    if quantised is None:
+    if quantised is None and not in_main_memory:
         model = model.to(device)
     return Base(model, tokenizer, revision_hash(folder), folder, device, compute, stored)
 

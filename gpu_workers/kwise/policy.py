@@ -1,8 +1,8 @@
-"""The model in training: scores rankings, takes optimiser steps, and gives and takes its whole state."""
+"""The model in training: scores rankings and takes optimiser steps. What is kept of it: state.py."""
 
 import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gpu_workers.kwise.checkpoints import Checkpoint
 from gpu_workers.kwise.config import TrainingConfig
 from gpu_workers.kwise.encoding import EncodedRanking
 from gpu_workers.kwise.errors import TrainingError
@@ -24,6 +23,7 @@ from gpu_workers.kwise.reference import ReferenceCache
 from gpu_workers.kwise.reward_model import given_by_head
 from gpu_workers.kwise.schedules import easiest_first, split_batch
 from gpu_workers.kwise.scoring import ScoringPath, by_owner, by_token
+from gpu_workers.kwise.sharding import SHORT_OF_MEMORY, put, whole
 from gpu_workers.kwise.sharing import ALONE, Share
 from gpu_workers.kwise.votes import VoteBatch, vote_batch
 
@@ -80,17 +80,20 @@ class Policy:
         or of their tokens, (batch, K, T); and the divergence from the reference at each token.
         """
         with self.base.precision():
-            if self.objective.head:
-                packed = self.score.name == "packed"
-                return {"policy": given_by_head(self.base.model, rankings, k, packed=packed)}
-            if self.objective.level == "responses":
-                return {"policy": self.score(self.base.model, rankings, k)}
-            predictions = self.score.predict(self.base.model, rankings)
-            found = {"policy": by_token(log_probabilities(predictions), rankings, k)}
-            if self.objective.level == "distributions":
-                with torch.no_grad(), self._as_reference() as frozen:
-                    before = self.score.predict(frozen, rankings)
-                found["divergence"] = by_token(divergences(predictions, before), rankings, k)
+            return self.base.with_weights(lambda: self._outputs(rankings, k))
+
+    def _outputs(self, rankings: Sequence[EncodedRanking], k: int) -> Outputs:
+        if self.objective.head:
+            packed = self.score.name == "packed"
+            return {"policy": given_by_head(self.base.model, rankings, k, packed=packed)}
+        if self.objective.level == "responses":
+            return {"policy": self.score(self.base.model, rankings, k)}
+        predictions = self.score.predict(self.base.model, rankings)
+        found = {"policy": by_token(log_probabilities(predictions), rankings, k)}
+        if self.objective.level == "distributions":
+            with torch.no_grad(), self._as_reference() as frozen:
+                before = self.score.predict(frozen, rankings)
+            found["divergence"] = by_token(divergences(predictions, before), rankings, k)
         return found
 
     @contextmanager
@@ -109,17 +112,12 @@ class Policy:
                 yield
             return
         trained = {name: p.detach().clone() for name, p in self.trained().items()}
-        original = open_base(self.config).model.state_dict()
+        original = open_base(self.config, in_main_memory=self.share.sharded).model.state_dict()
         try:
-            self._put(original)
+            put(original, self.trained())
             yield
         finally:
-            self._put(trained)
-
-    def _put(self, weights: Mapping[str, Tensor]) -> None:
-        with torch.no_grad():
-            for name, parameter in self.trained().items():
-                parameter.copy_(weights[name])
+            put(trained, self.trained())
 
     def scores(self, outputs: Outputs, rankings: Sequence[EncodedRanking], k: int) -> Scores:
         """The outputs beside the reference's."""
@@ -185,6 +183,9 @@ class Policy:
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
+                if self.share.sharded:
+                    # The others are in the middle of a pass, where they cannot be told to take less.
+                    raise TrainingError(SHORT_OF_MEMORY) from None
                 failed = error
             if not self.share.any(failed is not None):
                 break
@@ -216,7 +217,7 @@ class Policy:
         own = self.share.of(batch)
         parts = split_batch(own, limit=self.micro_batch, tokens=self.config.micro_batch_tokens)
         if self.by_response or self.objective.over_batch:
-            return self._cached_gradient(own, parts, k, weight, stage)
+            return self._cached_gradient(batch, own, parts, k, weight, stage)
         total, seen = 0.0, []
         for part in parts:
             losses, scores, votes = self.losses(part, k, stage)
@@ -224,10 +225,32 @@ class Policy:
             loss.backward()
             total += float(loss.detach())
             seen.append((scores.detach(), votes))
+        for _ in range(self._behind(batch)):
+            self._send_nothing_back(batch[0], k)
         return total, *join(seen or [nothing(k)])
+
+    def _behind(self, batch: Sequence[EncodedRanking]) -> int:
+        """How many passes through a shared out model this process has less in this step than another: each
+        takes all processes.
+        """
+        if not self.share.sharded:
+            return 0
+        passes = [self._passes(own) for own in self.share.all_of(batch)]
+        return max(passes) - passes[self.share.rank]
+
+    def _passes(self, own: Sequence[EncodedRanking]) -> int:
+        if self.by_response:
+            return sum(len(ranking.responses) for ranking in own)
+        return len(split_batch(own, limit=self.micro_batch, tokens=self.config.micro_batch_tokens))
+
+    def _send_nothing_back(self, spare: EncodedRanking, k: int) -> None:
+        """Take part in a pass of the others; the gradient is zero."""
+        outputs = self.outputs([spare], k).values()
+        torch.autograd.backward([(values * 0).sum() for values in outputs])
 
     def _cached_gradient(
         self,
+        batch: Sequence[EncodedRanking],
         own: Sequence[EncodedRanking],
         parts: Sequence[Sequence[EncodedRanking]],
         k: int,
@@ -239,16 +262,21 @@ class Policy:
             pieces = by_response(own) if self.by_response else by_part(own, parts)
             cache = Cache(pieces, self.outputs, len(own), k)
             scores, votes = self.scores(cache.outputs, own, k), self.votes(own, k)
-        whole, all_votes, counted = scores, votes, 1.0
+        for _ in range(self._behind(batch)):
+            with torch.no_grad():
+                self.outputs([batch[0]], k)
+        of_all, all_votes, counted = scores, votes, 1.0
         if self.objective.over_batch and self.share.world > 1:
-            whole, all_votes = self._with_others(scores, votes)
+            of_all, all_votes = self._with_others(scores, votes)
             counted = 1 / self.share.world  # every process has the loss of all
-        if not len(whole.policy):
+        if not len(of_all.policy):
             return 0.0, scores, votes
-        loss = (self.loss_of(whole, all_votes, stage) * all_votes.weights).sum() / weight
+        loss = (self.loss_of(of_all, all_votes, stage) * all_votes.weights).sum() / weight
         if own:
             loss.backward()
             cache.send_back()
+        for _ in range(self._behind(batch)):
+            self._send_nothing_back(batch[0], k)
         return float(loss.detach()) * counted, scores.detach(), votes
 
     def _with_others(self, scores: Scores, votes: VoteBatch) -> tuple[Scores, VoteBatch]:
@@ -261,7 +289,8 @@ class Policy:
         self, batch: Sequence[EncodedRanking], rate: float, loss: float, scores: Scores, votes: VoteBatch
     ) -> dict[str, Any]:
         self.share.sum_gradients(self.trained().values())
-        norm = float(torch.nn.utils.clip_grad_norm_(self.trained().values(), self.config.max_grad_norm))
+        size = torch.nn.utils.clip_grad_norm_(self.trained().values(), self.config.max_grad_norm)
+        norm = float(whole(size))
         told = self.share.gather((loss, scores, votes))
         total = sum(part for part, _, _ in told)
         if not (math.isfinite(total) and math.isfinite(norm)):
@@ -301,34 +330,3 @@ class Policy:
             **watch(scores, votes, beta=self.scale),
             "groups": by_group(groups, scores, votes),
         }
-
-    def snapshot(self, step: int) -> Checkpoint:
-        """All that a new process needs to go on after `step` steps as if this one had."""
-        generators = {"cpu": torch.get_rng_state()}
-        if self.base.device.type == "cuda":
-            generators["cuda"] = torch.cuda.get_rng_state(self.base.device)
-        state = {
-            "optimiser": self.optimiser.state_dict(),
-            "generators": generators,
-            "micro_batch": self.micro_batch,
-            "by_response": self.by_response,
-            "tokens_seen": self.tokens_seen,
-        }
-        return Checkpoint(step, {name: p.detach().cpu() for name, p in self.trained().items()}, state)
-
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Take over the state of a checkpoint. Raises TrainingError where it is of another model."""
-        trained = self.trained()
-        if set(trained) != set(checkpoint.weights):
-            raise TrainingError(
-                "The checkpoint in the output folder is of another model. Choose another folder."
-            )
-        self._put(checkpoint.weights)
-        state: Mapping[str, Any] = checkpoint.state
-        self.optimiser.load_state_dict(state["optimiser"])
-        torch.set_rng_state(state["generators"]["cpu"])
-        if self.base.device.type == "cuda" and "cuda" in state["generators"]:
-            torch.cuda.set_rng_state(state["generators"]["cuda"], self.base.device)
-        self.micro_batch = state["micro_batch"]
-        self.by_response = state["by_response"]
-        self.tokens_seen = state["tokens_seen"]

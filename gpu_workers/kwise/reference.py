@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -130,28 +131,35 @@ def fill(
     note: Callable[[int, int], None],
     tokens: int = 8192,
     share: Share = ALONE,
+    with_weights: Callable[[Callable[[], Tensor]], Tensor] = lambda work: work(),
 ) -> int:
     """Score what the cache does not know. Returns how many rankings had to be scored. Raises Stopped.
-    Several processes share the chunks.
+    Several processes share the chunks; `with_weights` is the base's own, and there where it is shared out.
 
     Chunks are cut by place in the data, whatever is known: a sum's last bit depends on what shares its
     batch, and a run that was killed here must go on to the very same numbers.
     """
     chunks = cut(rankings, tokens)
     scored = 0
-    for number, chunk in enumerate(chunks):
-        mine = number % share.world == share.rank
+    for at in range(0, len(chunks), share.world):
+        number = min(at + share.rank, len(chunks) - 1)
+        chunk = chunks[number]
+        mine = number == at + share.rank
         wanted = mine and not all(key in cache.known for key in _keys(chunk))
-        # Several processes ask together, whoever's chunk it is: one that did not would be waited for.
+        # Several processes ask together, with a chunk or without: one that did not would be waited for.
         if (wanted or share.world > 1) and stop():
             raise Stopped("The run was asked to end while the reference was computed.")
-        if not wanted:
+        # A model that is shared out takes all processes for each pass.
+        if not (share.any(wanted) if share.sharded else wanted):
             continue
         k = max(len(ranking.responses) for ranking in chunk)
+        path = score.tokens if cache.by_token else score
         with torch.no_grad(), precision():
-            cache.take(chunk, (score.tokens if cache.by_token else score)(model, chunk, k))
-        scored += len(chunk)
-        note(number + 1, len(chunks))
+            values = with_weights(partial(path, model, chunk, k))
+        if wanted:
+            cache.take(chunk, values)
+            scored += len(chunk)
+            note(number + 1, len(chunks))
     if share.world > 1:
         share.wait()
         cache.read()

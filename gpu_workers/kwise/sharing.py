@@ -1,7 +1,8 @@
 """Several processes on one run: `accelerate launch` or `torchrun` start them, each with a part of every step.
 
-A ranking stays whole on one of them. Each holds the whole model (data parallel): the gradients of the parts
-are summed, so that a step is that of one process up to the order of the sum.
+A ranking stays whole on one of them. Each holds the whole model (data parallel), or a part of every weight
+(`sharded`: sharding.py). The gradients of the parts are summed, so that a step is that of one process up to
+the order of the sum.
 """
 
 import os
@@ -14,16 +15,18 @@ import torch.distributed as dist
 from torch import Tensor
 
 from gpu_workers.kwise.errors import TrainingError
+from gpu_workers.kwise.sharding import check_launcher
 
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class Share:
-    """Which of how many processes this one is."""
+    """Which of how many processes this one is, and whether they share the model's weights out."""
 
     rank: int = 0
     world: int = 1
+    sharded: bool = False
 
     @property
     def first(self) -> bool:
@@ -32,7 +35,11 @@ class Share:
 
     def of(self, items: Sequence[Item]) -> list[Item]:
         """This process's part, every `world`-th."""
-        return list(items[self.rank :: self.world])
+        return self.all_of(items)[self.rank]
+
+    def all_of(self, items: Sequence[Item]) -> list[list[Item]]:
+        """The parts of all processes, in their order."""
+        return [list(items[rank :: self.world]) for rank in range(self.world)]
 
     def wait(self) -> None:
         """Until all processes are here."""
@@ -41,8 +48,8 @@ class Share:
 
     def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
         """Sum every gradient over the processes; a parameter that took no part here counts as zero."""
-        if self.world == 1:
-            return
+        if self.world == 1 or self.sharded:
+            return  # sharded, they were summed on the way back
         wanted = list(parameters)
         for parameter in wanted:
             if parameter.grad is None:
@@ -87,13 +94,14 @@ def join_processes() -> Share:
     """The processes that the launcher started, connected; alone where there is one. Raises TrainingError
     for a way to shard the model that this trainer does not have.
     """
-    for name, says in (("ACCELERATE_USE_FSDP", "FSDP"), ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed")):
-        if os.environ.get(name, "false").lower() == "true":
-            raise TrainingError(
-                f"The launcher is set to {says}, which shards the model; this trainer keeps a whole model in "
-                "every process. Launch it with --multi_gpu, and use method qlora, lora, "
-                "gradient_checkpointing or gradient_cache for a model that does not fit."
-            )
+    if _launched_with("DEEPSPEED"):
+        raise TrainingError(
+            "The launcher is set to DeepSpeed, which this trainer does not use. Launch it with --use_fsdp to "
+            "share a large model out, or with --multi_gpu where every process can hold it."
+        )
+    sharded = _launched_with("FSDP")
+    if sharded:
+        check_launcher()
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         return ALONE
@@ -102,7 +110,11 @@ def join_processes() -> Share:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     if not dist.is_initialized():
         dist.init_process_group("nccl" if cuda else "gloo")
-    return Share(dist.get_rank(), dist.get_world_size())
+    return Share(dist.get_rank(), dist.get_world_size(), sharded)
+
+
+def _launched_with(way: str) -> bool:
+    return os.environ.get(f"ACCELERATE_USE_{way}", "false").lower() == "true"
 
 
 def leave_processes() -> None:

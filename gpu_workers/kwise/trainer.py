@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,18 +21,20 @@ from gpu_workers.kwise.checkpoints import load_newest, save_checkpoint
 from gpu_workers.kwise.config import TrainingConfig
 from gpu_workers.kwise.data import RankingData
 from gpu_workers.kwise.encoding import EncodedRanking
-from gpu_workers.kwise.errors import Stopped
-from gpu_workers.kwise.models import Base, add_lora, check_base, open_base, peak_memory
+from gpu_workers.kwise.errors import Stopped, TrainingError
+from gpu_workers.kwise.models import Base, check_base, peak_memory
 from gpu_workers.kwise.objectives import Objective
+from gpu_workers.kwise.opening import open_trainable, open_trained
 from gpu_workers.kwise.outcome import write_model
 from gpu_workers.kwise.output import held_output
 from gpu_workers.kwise.policy import Policy, is_out_of_memory
 from gpu_workers.kwise.preparation import Splits, encode, objective_of, read_data
 from gpu_workers.kwise.reference import ReferenceCache
-from gpu_workers.kwise.reward_model import add_reward_head
 from gpu_workers.kwise.schedules import learning_rate
 from gpu_workers.kwise.scoring import PATHS, choose_path
+from gpu_workers.kwise.sharding import SHORT_OF_MEMORY, check_sharded
 from gpu_workers.kwise.sharing import ALONE, Share
+from gpu_workers.kwise.state import restore, snapshot, weights
 
 Emit = Callable[..., None]  # emit("step", step=1, loss=…)
 
@@ -48,19 +51,16 @@ def train(
     the user, and Stopped after the state was saved.
     """
     objective = objective_of(config)
+    if share.sharded:
+        check_sharded(config, objective)
     check_base(Path(config.base))
     data = read_data(config, objective)
     if config.threads:
         torch.set_num_threads(config.threads)
     if config.sft_epochs and not config.dry_run:
         config = _warmed_up(config, emit, stop, share)
-    torch.manual_seed(config.seed)
-    base = open_base(config)
+    base = open_trainable(config, objective, in_main_memory=share.sharded)
     splits = encode(base, config, data, objective)
-    if config.method != "full":
-        add_lora(base, config)
-    if objective.head:
-        add_reward_head(base, objective, config.seed)
     if config.dry_run:
         with TemporaryDirectory() as folder:
             bare = replace(config, reference_cache=folder)
@@ -118,7 +118,11 @@ class Run:
         self.rankings, self.held_out = splits.train, splits.held_out
         self.per_epoch = -(-len(self.rankings) // config.batch_size)
         self.steps = self.per_epoch * config.epochs
-        self.path, notice = choose_path(base.model, self.rankings[0], config.scoring)
+        if share.sharded:
+            base.share_out()
+        self.path, notice = base.with_weights(
+            partial(choose_path, base.model, self.rankings[0], config.scoring)
+        )
         if notice:
             self.emit("notice", message=notice)
         cache = Path(config.reference_cache) if config.reference_cache else output / "state" / "reference"
@@ -181,6 +185,7 @@ class Run:
             stop=self.stop,
             note=lambda done, total: None,
             tokens=self.config.micro_batch_tokens,
+            with_weights=self.base.with_weights,
         )
         scored = time.perf_counter() - began
         spent = []
@@ -226,13 +231,14 @@ class Run:
             note=note,
             tokens=self.config.micro_batch_tokens,
             share=self.share,
+            with_weights=self.base.with_weights,
         )
 
     def _resume(self) -> int:
         found = load_newest(self.output / "state", lambda message: self.emit("notice", message=message))
         if found is None:
             return 0
-        self.policy.restore(found)
+        restore(self.policy, found)
         self.saved_step = found.step
         return found.step
 
@@ -249,6 +255,7 @@ class Run:
             "dtype": str(self.base.compute_dtype).removeprefix("torch."),
             "scoring": self.path,
             "processes": self.share.world,
+            "sharded": self.share.sharded,
             "data": asdict(self.data.report),
         }
 
@@ -284,8 +291,9 @@ class Run:
     def _save(self, step: int) -> None:
         if step == self.saved_step:
             return
+        state = snapshot(self.policy, step)
         if self.share.first:
-            save_checkpoint(self.output / "state", self.policy.snapshot(step))
+            save_checkpoint(self.output / "state", state)
         self.saved_at, self.saved_step = time.monotonic(), step
         self.emit("checkpoint", step=step)
 
@@ -310,10 +318,13 @@ class Run:
             "after": last,
             "fresh": self._of_samples(),
         }
+        trained = weights(self.policy) if self.share.sharded else {}
         if not self.share.first:
             self.share.wait()
             return summary
-        folder = write_model(self.base, self.config, self.data, summary, self.policy.objective)
+        objective = self.policy.objective
+        base = open_trained(self.config, objective, trained) if self.share.sharded else self.base
+        folder = write_model(base, self.config, self.data, summary, objective)
         self.share.wait()
         return self._done(json.loads((folder / "manifest.json").read_text()))
 
@@ -332,6 +343,8 @@ class Run:
         except (torch.OutOfMemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
+            if self.share.sharded:
+                raise TrainingError(SHORT_OF_MEMORY) from None
             self.emit("notice", message="There was no memory left to sample fresh responses; no KL is given.")
             return None
 

@@ -288,18 +288,6 @@ def test_settings_that_do_not_go_together_are_refused_and_nothing_is_written(set
     assert not Path(settings["output"]).exists()
 
 
-@pytest.mark.parametrize(
-    ("launcher", "name"), [("ACCELERATE_USE_FSDP", "FSDP"), ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed")]
-)
-def test_a_launcher_that_shards_the_model_is_told_what_to_do(monkeypatch, launcher, name):
-    from gpu_workers.kwise.sharing import join_processes
-
-    monkeypatch.setenv(launcher, "true")
-
-    with pytest.raises(TrainingError, match=f"The launcher is set to {name}"):
-        join_processes()
-
-
 def test_an_objective_is_checked_before_anything_is_read():
     config = parse_config({"data": "d", "base": "b", "output": "o", "objective": "dop"})
 

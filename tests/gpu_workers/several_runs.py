@@ -1,0 +1,44 @@
+"""`accelerate launch … -m tests.gpu_workers.several_runs FILE`: training runs one after the other in the
+processes that the launcher started, which take longer to start than the runs.
+
+FILE is a list of {"settings": …}. With "killed_at" the first process kills itself after that step, as a power
+cut would; with "stopped_at" the run is asked to end when it has asked so often whether it should.
+"""
+
+import json
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gpu_workers.kwise.config import parse_config
+from gpu_workers.kwise.errors import Stopped
+from gpu_workers.kwise.sharing import join_processes, leave_processes
+from gpu_workers.kwise.trainer import train
+from gpu_workers.train import say
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    share = join_processes()
+    for run in json.loads(Path(sys.argv[1]).read_text()):
+
+        def told(event: str, killed_at: int | None = run.get("killed_at"), **values: Any) -> None:
+            say(event, **values)
+            if event == "step" and values["step"] == killed_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        asked = iter([False] * run.get("stopped_at", 10**6))
+        with suppress(Stopped):
+            train(parse_config(run["settings"]), told, lambda asked=asked: next(asked, True), share)
+        if share.first:
+            say("over")
+    leave_processes()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,262 @@
+"""A model shared out among processes (FSDP): two real ones, started by `accelerate launch`, on CPUs."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+
+from gpu_workers.kwise.config import parse_config
+from gpu_workers.kwise.errors import TrainingError
+from gpu_workers.kwise.objectives import OBJECTIVES
+from gpu_workers.kwise.policy import Policy
+from gpu_workers.kwise.sharding import check_sharded
+from gpu_workers.kwise.sharing import Share, join_processes
+from gpu_workers.kwise.trainer import train
+from tests.gpu_workers import kwise_world as world
+from tests.gpu_workers.test_kwise_gradients import make_policy, rankings
+from tests.gpu_workers.test_train import Events
+
+REPOSITORY = Path(__file__).parents[2]
+# Port 0: any that is free. The rest is said so that accelerate need not guess it aloud.
+LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--use_fsdp", "--num_processes=2"]
+LAUNCH += ["--num_machines=1", "--main_process_port=0", "--mixed_precision=no", "--dynamo_backend=no"]
+
+# Nine rankings in steps of two, three or five: one process has less to do, and makes up for it.
+WAYS: dict[str, dict[str, Any]] = {
+    "full": {"batch_size": 5},
+    "lora": {"method": "lora", "batch_size": 3, "micro_batch": 1},
+    "one response at a time": {"gradient_cache": True, "gradient_checkpointing": True, "batch_size": 3},
+    "a loss of the whole step, often of one ranking": {"objective": "kto", "batch_size": 2},
+    "by token, each response alone": {"objective": "ld-dpo", "scoring": "plain", "batch_size": 5},
+    "a reward model": {"objective": "reward-davidson", "batch_size": 5},
+}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+def settings(folder: Path, name: str, **changes: Any) -> dict[str, Any]:
+    places = {"base": str(folder / "base"), "data": str(folder / "data"), "output": str(folder / name)}
+    return {**places, "learning_rate": 3e-3, "epochs": 2, "threads": 1, "kl_prompts": 2, **changes}
+
+
+def launch(folder: Path, runs: list[dict[str, Any]]) -> tuple[int, list[list[dict[str, Any]]], str]:
+    """The status of two processes that make these runs, what each run said, and the standard error."""
+    file = folder / "runs.json"
+    file.write_text(json.dumps(runs))
+    done = subprocess.run(
+        [*LAUNCH, "-m", "tests.gpu_workers.several_runs", str(file)],
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=300,
+    )
+    said: list[list[dict[str, Any]]] = [[]]
+    for line in done.stdout.splitlines():
+        if line.startswith("{"):
+            event = json.loads(line)
+            if event["event"] == "over":
+                said.append([])
+            else:
+                said[-1].append(event)
+    return done.returncode, said, done.stderr
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    made = tmp_path_factory.mktemp("sharded")
+    world.write_base(made / "base")
+    world.write_data_set(made / "data", world.rankings_by_shortness(9), world.rankings_by_shortness(3))
+    return made
+
+
+KILLED = {"batch_size": 3, "checkpoint_every_steps": 2}
+STOPPED = {"method": "lora", "lora": {"r": 4}, "batch_size": 3}
+
+
+@pytest.fixture(scope="module")
+def shared_out(folder) -> dict[str, list[dict[str, Any]]]:
+    """What two processes said of each way to train, of a run asked to end and gone on with, and of one in
+    which they were killed; all in one start of them.
+    """
+    runs: list[dict[str, Any]] = [
+        {"settings": settings(folder, f"two {name}", **WAYS[name])} for name in WAYS
+    ]
+    stopped = {"settings": settings(folder, "two stopped", **STOPPED)}
+    # Once for the reference's chunk, and before each step.
+    runs += [{**stopped, "stopped_at": 4}, stopped]
+    runs += [{"settings": settings(folder, "killed", **KILLED), "killed_at": 3}]
+    status, said, errors = launch(folder, runs)
+    found = dict(zip([*WAYS, "stopped", "gone on", "killed"], said, strict=True))
+    assert found["killed"], errors
+    assert status != 0
+    return found
+
+
+def weights(output: Path) -> dict[str, torch.Tensor]:
+    return {
+        f"{file.name} {name}": tensor
+        for file in sorted(output.glob("model/*.safetensors"))
+        for name, tensor in load_file(file).items()
+    }
+
+
+def assert_alike(output: Path, other: Path) -> None:
+    """The results of two runs are the same but for rounding."""
+    one, two = weights(output), weights(other)
+    assert one.keys() == two.keys()
+    for name, tensor in one.items():
+        # A constant added to all rewards changes no loss: AdamW makes steps of the rounding alone.
+        if name != "reward_head.safetensors rewards.bias":
+            torch.testing.assert_close(tensor, two[name], atol=5e-5, rtol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_sharing_the_model_out_gives_the_weights_of_one_process(folder, shared_out, way):
+    alone = Events()
+    train(parse_config(settings(folder, f"one {way}", **WAYS[way])), alone)
+
+    together = Events(shared_out[way])
+    (started,) = together.of("started")
+    assert (started["processes"], started["sharded"]) == (2, True)
+    for one, two in zip(alone.of("step"), together.of("step"), strict=True):
+        assert two["loss"] == pytest.approx(one["loss"], abs=2e-5)
+        assert two["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-3)
+    assert_alike(folder / f"two {way}", folder / f"one {way}")
+    base = load_file(folder / "base" / "model.safetensors")
+    found = weights(folder / f"two {way}")
+    moved = max((found[f"model.safetensors {name}"] - value).abs().max() for name, value in base.items())
+    assert moved > 5e-3  # a hundred times further than the two are apart
+
+
+def test_the_result_is_an_ordinary_checkpoint(folder, shared_out):
+    model = AutoModelForCausalLM.from_pretrained(folder / "two full" / "model")
+
+    assert sum(p.numel() for p in model.parameters()) == sum(
+        p.numel() for p in world.make_model().parameters()
+    )
+    assert (folder / "two lora" / "adapter" / "adapter_model.safetensors").is_file()
+    summary = shared_out["full"][-1]["summary"]
+    assert summary["fresh"]["samples"] == 2
+    assert summary["before"]["accuracy"] == 0.5  # the reference is the policy before the first step
+
+
+def test_a_run_asked_to_end_goes_on_where_it_was(folder, shared_out):
+    stopped, rest = Events(shared_out["stopped"]), Events(shared_out["gone on"])
+    train(parse_config(settings(folder, "one stopped", **STOPPED)), Events())
+
+    assert [one["step"] for one in stopped.of("checkpoint")] == [3]
+    assert [one["step"] for one in rest.of("started")] == [3]
+    assert [one["step"] for one in rest.of("step")] == [4, 5, 6]
+    assert_alike(folder / "two stopped", folder / "one stopped")
+
+
+def test_killed_processes_are_gone_on_with_by_as_many_or_by_one(folder, shared_out):
+    run = settings(folder, "killed", **KILLED)
+    assert [one["step"] for one in shared_out["killed"] if one["event"] == "checkpoint"] == [2]
+    assert not Path(run["output"], "model").exists()
+    shutil.copytree(run["output"], folder / "rest")
+
+    status, (together, _), errors = launch(folder, [{"settings": run}])
+    alone = Events()
+    train(parse_config(settings(folder, "rest", **KILLED)), alone)
+    train(parse_config(settings(folder, "whole", **KILLED)), Events())
+
+    assert status == 0, errors
+    for events in (Events(together), alone):
+        assert [one["step"] for one in events.of("started")] == [2]
+        assert not events.of("reference")  # it was kept
+        assert [one["step"] for one in events.of("step")] == [3, 4, 5, 6]
+    for name in ("killed", "rest"):
+        assert_alike(folder / name, folder / "whole")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"method": "qlora"}, "Four-bit weights cannot be sharded"),
+        ({"compile": True}, "A sharded model is not compiled"),
+        ({"objective": "tdpo"}, "tdpo needs a second model beside the first"),
+    ],
+)
+def test_what_does_not_go_with_sharding_is_refused(changes, sentence):
+    config = parse_config({"data": "d", "base": "b", "output": "o", **changes})
+
+    with pytest.raises(TrainingError, match=sentence):
+        check_sharded(config, OBJECTIVES[config.objective])
+
+
+def test_what_does_not_go_with_sharding_is_refused_before_anything_is_written(folder):
+    config = parse_config(settings(folder, "refused", compile=True))
+
+    with pytest.raises(TrainingError, match="launch without FSDP"):
+        train(config, Events(), share=Share(0, 2, sharded=True))
+
+    assert not Path(config.output).exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        (
+            "FSDP_SHARDING_STRATEGY",
+            "HYBRID_SHARD",
+            "fsdp_sharding_strategy is HYBRID_SHARD; this trainer shards",
+        ),
+        ("FSDP_RESHARD_AFTER_FORWARD", "false", "shards with true"),
+        ("FSDP_OFFLOAD_PARAMS", "true", "fsdp_offload_params is true"),
+        ("FSDP_ACTIVATION_CHECKPOINTING", "true", "Set gradient_checkpointing in the run's settings"),
+    ],
+)
+def test_a_launcher_that_wants_weights_shared_out_otherwise_is_told(monkeypatch, name, value, sentence):
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(TrainingError, match=sentence):
+        join_processes()
+
+
+def test_a_launcher_set_to_deepspeed_is_told_what_to_do(monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+
+    with pytest.raises(TrainingError, match="The launcher is set to DeepSpeed"):
+        join_processes()
+
+
+def test_memory_that_runs_out_in_one_of_them_ends_the_run_with_a_sentence(tmp_path, monkeypatch):
+    """The others are in the middle of a pass: nobody can take less by halves."""
+    policy = make_policy(tmp_path)
+    policy.share = Share(0, 1, sharded=True)
+
+    def no_memory(self: Policy, asked: Any, k: int) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(Policy, "outputs", no_memory)
+
+    with pytest.raises(TrainingError, match="Memory ran out in one of the processes that share the model"):
+        policy.step(rankings(), 1e-3)
+
+
+def test_the_usual_settings_of_a_launcher_are_taken(monkeypatch):
+    """Alone, there is nobody to share with."""
+    for name, value in (
+        ("ACCELERATE_USE_FSDP", "true"),
+        ("FSDP_SHARDING_STRATEGY", "FULL_SHARD"),
+        ("FSDP_RESHARD_AFTER_FORWARD", "true"),
+        ("FSDP_OFFLOAD_PARAMS", "false"),
+        ("WORLD_SIZE", "1"),
+    ):
+        monkeypatch.setenv(name, value)
+
+    assert join_processes() == Share()
