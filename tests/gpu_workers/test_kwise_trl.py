@@ -26,6 +26,7 @@ with warnings.catch_warnings():
     from trl.experimental.orpo.orpo_trainer import ORPOTrainer
     from trl.trainer.dpo_trainer import DPOTrainer
     from trl.trainer.kto_trainer import KTOTrainer
+    from trl.trainer.reward_trainer import RewardTrainer
 
 BETA, PROMPT = 0.3, 2
 ACCELERATOR = SimpleNamespace(
@@ -141,7 +142,12 @@ CASES: list[tuple[str, dict[str, float], list[str], dict[str, Any]]] = [
     ("ld-dpo", {"alpha": 0.4}, ["sigmoid"], {"ld_alpha": 0.4, "precompute_ref_logps": False}),
     ("f-dpo-forward-kl", {}, ["sigmoid"], {"f_divergence_type": "forward_kl"}),
     ("f-dpo-js", {}, ["sigmoid"], {"f_divergence_type": "js_divergence"}),
-    ("f-dpo-alpha", {"alpha": 0.5}, ["sigmoid"], {"f_divergence_type": "alpha_divergence"}),
+    (
+        "f-dpo-alpha",
+        {"alpha": 0.3},  # at .5 it is its own counterpart
+        ["sigmoid"],
+        {"f_divergence_type": "alpha_divergence", "f_alpha_divergence_coef": 0.3},
+    ),
 ]
 # What TRL writes for two responses only; the listwise form of ours is the published one for K.
 PAIRS_ONLY: list[tuple[str, dict[str, float], list[str], dict[str, Any]]] = [
@@ -236,3 +242,27 @@ def test_kto_is_trls_with_the_same_estimate_of_the_divergence():
     peer = KTOTrainer._compute_loss(trainer, Given(rows), batch, False)
 
     check_equal(world, OBJECTIVES["kto"](scores, world.votes, beta=BETA).mean(), peer)
+
+
+@pytest.mark.parametrize("k", [2, 4])
+def test_the_reward_models_loss_is_trls(k):
+    world = World(k)
+    sums = world.policy.sum(dim=2)  # stand for the head's rewards
+    scores = Scores(sums, torch.zeros_like(sums), world.lengths)
+    rewards = world.chosen_then_rejected(world.policy).sum(dim=1)
+    trainer = SimpleNamespace(
+        model=SimpleNamespace(training=True),
+        accelerator=ACCELERATOR,
+        args=SimpleNamespace(center_rewards_coefficient=None),
+        _metrics=defaultdict(lambda: defaultdict(list)),
+        _total_train_tokens=0,
+        _tp_size=1,
+    )
+    batch = {"attention_mask": torch.ones(len(rewards), 1)}
+
+    peer = RewardTrainer.compute_loss(
+        trainer, lambda **inputs: SimpleNamespace(logits=rewards[:, None]), batch
+    )
+
+    mine = OBJECTIVES["reward-bradley-terry"](scores, world.votes, beta=BETA, label_smoothing=0.0).mean()
+    check_equal(world, mine, peer)

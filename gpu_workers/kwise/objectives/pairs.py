@@ -128,7 +128,7 @@ def f_dpo_js(scores: Scores, votes: VoteBatch, *, beta: float) -> Tensor:
 @objective(
     "f-dpo-alpha",
     family="pairwise",
-    paper=F_DPO,
+    paper=f"{F_DPO}; alpha as in TRL, 1 less it in the paper",
     equation="-log s(beta (f(rho_i) - f(rho_j))), f(rho) = (e^((alpha - 1) rho) - 1) / (alpha - 1)",
     alpha=Option(0.5, 0.0, 1.0, above=True),
 )
