@@ -329,9 +329,11 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = DEBUG
 
-# Where a contestant's endpoint may live. A contestant is set up by staff only; this
-# list says which hosts staff may name ("*" allows every public host).
+# Where a contestant's endpoint may live: the hosts that leads and staff may name
+# ("*" allows every public host).
 ENDPOINT_HOSTS = env.words("ARENA_ENDPOINT_HOSTS", ["127.0.0.1", "localhost"])
+# Which models of the hub leads may name: "owner/name", "owner/*" or "*". Staff may name any.
+HUB_MODELS = env.words("ARENA_HUB_MODELS", [])
 # How many requests a worker has under way at one contestant's endpoint.
 ENDPOINT_REQUESTS = env.number("ARENA_ENDPOINT_REQUESTS", 8)
 # What every request to an address that somebody typed keeps to: outbound.Rules(hosts=…, **OUTBOUND).

@@ -48,6 +48,14 @@ def train(job_id: int) -> None:
     leases.work_on(job_id, run_training)
 
 
+@app.task(name="gpu_workers.tasks.check_backend")
+def check_backend(job_id: int) -> None:
+    """Try a contestant's backend out, for the page."""
+    from gpu_workers.check_task import check_backend as checked
+
+    leases.work_on(job_id, checked)
+
+
 @app.task(name="gpu_workers.tasks.check_contestant")
 def check_contestant(contestant_id: int) -> list[dict[str, Any]]:
     """What a contestant's backend promises and keeps. Called by the command, not queued."""

@@ -9,23 +9,13 @@ from django.http import HttpRequest
 
 from arena.admin.parts import do_for_each, signed_in
 from arena.errors import BadInput
-from arena.models import Contestant, Response
+from arena.models import Contestant
+from arena.services.contestant_changes import FIXED, is_fixed
 from arena.services.contestants import bring_back_contestant, check_contestant, retire_contestant, set_key
 from arena.services.responses import plan_generation
 
 # What made the responses may not change once there are some.
-MADE_BY = [
-    "arena",
-    "backend",
-    "checkpoint",
-    "adapter",
-    "endpoint",
-    "endpoint_model",
-    "revision",
-    "system_prompt",
-    "parameters",
-    "parent",
-]
+MADE_BY = ["arena", *FIXED, "parent"]
 
 
 class ContestantForm(forms.ModelForm):
@@ -71,7 +61,7 @@ class ContestantAdmin(admin.ModelAdmin):
     actions = ["retire", "bring_back", "generate_missing"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Contestant | None = None) -> list[str]:
-        fixed = obj is not None and Response.objects.filter(contestant=obj).exists()
+        fixed = obj is not None and is_fixed(obj)
         return [*self.readonly_fields, *(MADE_BY if fixed else [])]
 
     @admin.display(description="key kept", boolean=True)
@@ -85,11 +75,21 @@ class ContestantAdmin(admin.ModelAdmin):
 
     @admin.action(description="Retire: draw them no more")
     def retire(self, request: HttpRequest, contestants: QuerySet[Contestant]) -> None:
-        do_for_each(request, contestants, lambda one: retire_contestant(contestant=one), "Retired")
+        do_for_each(
+            request,
+            contestants,
+            lambda one: retire_contestant(contestant=one, by=signed_in(request)),
+            "Retired",
+        )
 
     @admin.action(description="Bring back retired ones")
     def bring_back(self, request: HttpRequest, contestants: QuerySet[Contestant]) -> None:
-        do_for_each(request, contestants, lambda one: bring_back_contestant(contestant=one), "Brought back")
+        do_for_each(
+            request,
+            contestants,
+            lambda one: bring_back_contestant(contestant=one, by=signed_in(request)),
+            "Brought back",
+        )
 
     @admin.action(description="Generate missing responses")
     def generate_missing(self, request: HttpRequest, contestants: QuerySet[Contestant]) -> None:

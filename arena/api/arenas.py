@@ -1,10 +1,10 @@
-"""Arenas, their contestants and their leaderboards."""
+"""Arenas and their leaderboards."""
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from arena.api.serializers import ArenaSerializer, ContestantSerializer, LeaderboardSerializer
+from arena.api.serializers import ArenaSerializer, LeaderboardSerializer
 from arena.api.views import View, errors
 from arena.models import Arena
 from arena.services import access
@@ -49,15 +49,3 @@ class LeaderboardView(View):
             return Response(leaderboard_data(criterion_board(arena, request.query_params["criterion"])))
         sources = sources_in(request.query_params.get("sources", ""))
         return Response(leaderboard_data(current_leaderboard(arena, sources)))
-
-
-class ContestantsView(View):
-    @extend_schema(
-        summary="Contestants of an arena",
-        description="Retired ones too: nothing that competed disappears.",
-        responses={200: ContestantSerializer(many=True), **errors(401, 404)},
-    )
-    def get(self, request: Request, slug: str) -> Response:
-        arena = access.get_arena(slug=slug, user=request.user)
-        contestants = arena.contestants.select_related("parent").order_by("id")
-        return Response(ContestantSerializer(contestants, many=True).data)

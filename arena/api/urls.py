@@ -3,7 +3,7 @@ from csp.decorators import csp_update
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from arena.api import analyses, arenas, battles, files, judges, training, work
+from arena.api import analyses, arenas, battles, contestants, files, judges, training, work
 from arena.api.views import TokenView, nothing_here
 
 # Swagger UI writes style attributes; scripts stay strict on its page too.
@@ -23,9 +23,11 @@ urlpatterns = [
     path("arenas/<slug:slug>/leaderboard/", arenas.LeaderboardView.as_view(), name="leaderboard"),
     path("arenas/<slug:slug>/leaderboard/analysis/", analyses.AnalysisView.as_view(), name="analysis"),
     path("arenas/<slug:slug>/leaderboard/compare/", analyses.TwoComparedView.as_view(), name="compare"),
-    path("arenas/<slug:slug>/contestants/", arenas.ContestantsView.as_view(), name="contestants"),
+    path("arenas/<slug:slug>/contestants/", contestants.ContestantsView.as_view(), name="contestants"),
     path("arenas/<slug:slug>/judges/", judges.JudgesView.as_view(), name="judges"),
     path("arenas/<slug:slug>/judges/<int:pk>/work/", judges.JudgeWorkView.as_view(), name="judge_work"),
+    path("contestants/<int:pk>/", contestants.ContestantView.as_view(), name="contestant"),
+    path("contestants/<int:pk>/check/", contestants.ContestantCheckView.as_view(), name="contestant_check"),
     path("data-sets/", work.DataSetsView.as_view(), name="data_sets"),
     path("data-sets/<int:pk>/", work.DataSetView.as_view(), name="data_set"),
     path("data-sets/<int:pk>/download/", work.DataSetDownloadView.as_view(), name="data_set_download"),

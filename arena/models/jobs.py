@@ -23,6 +23,7 @@ class Job(models.Model):
         EXPORT = "export", _("export a data set")
         ANALYSIS = "analysis", _("analyse a leaderboard")
         JUDGE = "judge", _("ask a judge")
+        CHECK = "check", _("check a contestant")
         DEMO_MODELS = "demo_models", _("build the demo's models")
 
     class State(models.TextChoices):

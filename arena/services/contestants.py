@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
@@ -15,6 +16,7 @@ from django.utils.translation import gettext as _
 from arena.errors import BadInput
 from arena.models import Arena, Contestant, Judge
 from arena.sealing import seal, unseal
+from arena.services import audit
 from arena.services.routing import checked_capabilities
 
 Backend = Contestant.Backend
@@ -90,16 +92,18 @@ def uploaded_contestants(*, arena: Arena, names: Iterable[str]) -> dict[str, Con
     return there
 
 
-def retire_contestant(*, contestant: Contestant) -> Contestant:
+def retire_contestant(*, contestant: Contestant, by: User | None = None) -> Contestant:
     """Draw it no more. Its responses and votes stay, and so does its row of the leaderboard."""
-    Contestant.objects.filter(pk=contestant.pk, retired_at=None).update(retired_at=Now())
+    if Contestant.objects.filter(pk=contestant.pk, retired_at=None).update(retired_at=Now()):
+        audit.record(action="contestant retired", target=contestant, actor=by)
     contestant.refresh_from_db()
     return contestant
 
 
-def bring_back_contestant(*, contestant: Contestant) -> Contestant:
+def bring_back_contestant(*, contestant: Contestant, by: User | None = None) -> Contestant:
     """Draw a retired contestant again."""
-    Contestant.objects.filter(pk=contestant.pk).update(retired_at=None)
+    if Contestant.objects.filter(pk=contestant.pk).exclude(retired_at=None).update(retired_at=None):
+        audit.record(action="contestant brought back", target=contestant, actor=by)
     contestant.refresh_from_db()
     return contestant
 

@@ -55,13 +55,13 @@ def retire(request: PageRequest, slug: str, pk: int) -> HttpResponse:
     arena = enter_as_manager(request, slug)
     contestant = overview.get_contestant(arena=arena, pk=pk)
     if contestant.retired_at is None:
-        retire_contestant(contestant=contestant)
+        retire_contestant(contestant=contestant, by=person(request))
         messages.success(
             request,
             _("%(contestant)s is retired: it is drawn no more, and its votes stay.")
             % {"contestant": contestant.name},
         )
     else:
-        bring_back_contestant(contestant=contestant)
+        bring_back_contestant(contestant=contestant, by=person(request))
         messages.success(request, _("%(contestant)s is drawn again.") % {"contestant": contestant.name})
     return redirect("manage", slug=slug)

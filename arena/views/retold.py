@@ -18,6 +18,7 @@ SENTENCES = (
     gettext_noop("Analyse the leaderboard"),
     gettext_noop("An answer in a conversation"),
     gettext_noop("Judging by %(name)s"),
+    gettext_noop("Check %(name)s"),
     # What a job is doing.
     gettext_noop("Started"),
     gettext_noop("Done"),
@@ -39,6 +40,20 @@ SENTENCES = (
     gettext_noop("Training on %(count)s rankings"),
     gettext_noop("%(count)s judged, %(abstained)s abstained"),
     gettext_noop("It ended its worker, or stopped answering, at each try. See the log, then try again."),
+    # What trying a contestant out found (gpu_workers/backends/contract.py).
+    gettext_noop("It can be opened"),
+    gettext_noop("It answers"),
+    gettext_noop("It says what makes its texts"),
+    gettext_noop("It says what it can"),
+    gettext_noop("Each of six requests is answered once"),
+    gettext_noop("None of the six fails"),
+    gettext_noop("The same seed gives the same output"),
+    gettext_noop("The same seed gives another output"),
+    gettext_noop("Other seeds give other outputs"),
+    gettext_noop("Other seeds give the same output"),
+    gettext_noop("It counts tokens"),
+    gettext_noop("It can be stopped early and goes on"),
+    gettext_noop("It thinks aloud"),
     # Why an annotator was ruled on (annotation/services/thresholds.py).
     gettext_noop("%(right)s of %(of)s gold questions were answered as expected."),
     gettext_noop("%(failed)s of %(of)s instructions were not followed."),

@@ -15,6 +15,8 @@ from PIL import Image
 from transformers import AutoModelForCausalLM
 
 from arena.models import Contestant
+from arena.services import leases
+from arena.services.contestant_changes import request_check
 from arena.services.contestants import key_of, left_of, note_spent, set_key
 from gpu_workers.backends import (
     Backend,
@@ -31,6 +33,7 @@ from gpu_workers.backends.breaker import GIVEN_UP_AFTER, Breaker
 from gpu_workers.backends.budget import Budget
 from gpu_workers.backends.custom import CustomBackend
 from gpu_workers.backends.endpoint import EndpointBackend
+from gpu_workers.check_task import check_backend
 from gpu_workers.generation import LONGEST, cleaned
 from tests import factories
 from tests.gpu_workers import small
@@ -156,6 +159,35 @@ def test_a_user_tries_a_contestant_out(capsys, endpoint: small.Endpoint):
     with pytest.raises(CommandError, match="Fox fails 1 of the checks"):
         call_command("check_contestant", "Fox", arena="pictures")
     assert "BAD   It answers: The endpoint answered 400: Out of foxes." in capsys.readouterr().out
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_job_that_tries_a_contestant_out_tells_each_check(endpoint: small.Endpoint):
+    endpoint.capabilities = {"contract": 1, "modality": "text"}
+    endpoint.reply = lambda door, body: door.send(400, {"error": "Out of foxes"})
+    arena = factories.make_arena("pictures")
+    fox = factories.make_contestant(arena, "Fox", backend="custom", endpoint=endpoint.address)
+
+    job = leases.work_on(request_check(contestant=fox).pk, check_backend)
+
+    assert job is not None
+    assert (job.state, job.error) == ("done", "")
+    assert job.result["bad"] == 1
+    assert "BAD   It answers: The endpoint answered 400: Out of foxes." in job.log
+    assert job.result["checks"][0] == {"what": "It can be opened", "ok": True, "said": ""}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_that_its_worker_does_not_have_is_said():
+    arena = factories.make_arena("pictures")
+    fields = {"backend": "custom", "endpoint": "http://127.0.0.1:9", "endpoint_key_variable": "NO_SUCH_KEY"}
+    fox = factories.make_contestant(arena, "Fox", **fields)
+
+    job = leases.work_on(request_check(contestant=fox).pk, check_backend)
+
+    assert job is not None
+    assert job.state == "failed"
+    assert "The variable NO_SUCH_KEY is not set on this worker" in job.error
 
 
 # Adapters

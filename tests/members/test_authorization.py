@@ -98,6 +98,9 @@ ROWS = {
     ARENA + "leaderboard.csv": Row(access.SEE),
     ARENA + "contestants/<int:pk>/": Row(access.SEE),
     ARENA + "contestants/<int:pk>/retire/": managed("post"),
+    ARENA + "manage/contestants/": managed(),
+    ARENA + "manage/contestants/<int:pk>/": managed(),
+    ARENA + "manage/contestants/<int:pk>/check/": managed("post"),
     ARENA + "data-sets/": managed(),
     ARENA + "data-sets/<int:number>/": managed(),
     ARENA + "data-sets/<int:number>/download/": managed(real=False),
@@ -132,6 +135,8 @@ ROWS = {
     # A file is there for whom its service knows: tests/api/test_files.py.
     "api/v1/battles/<uuid:battle_id>/files/<str:token>/": Row("anybody", real=False),
     "api/v1/responses/<int:pk>/file/": Row("anybody", real=False),
+    "api/v1/contestants/<int:pk>/": managed(),
+    "api/v1/contestants/<int:pk>/check/": managed("post"),
     "api/v1/data-sets/": Row("signed in"),
     "api/v1/data-sets/<int:pk>/": managed(),
     "api/v1/data-sets/<int:pk>/download/": managed(real=False),
