@@ -6,7 +6,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 # Test processes at a time: one more than the cores of a small machine, since some tests mostly wait.
 JOBS ?= 3
-BENCH ?= ranking matchmaking training loop generation voting_page campaign_queue
+BENCH ?= ranking matchmaking training loop loop_comparisons generation voting_page campaign_queue
 
 BIN := .venv/bin
 RUN_STAMP := .venv/.installed-run

@@ -1,7 +1,7 @@
 """What the loop's figure would be with other votes or another trainer, several seeds, same base and budget.
 
     python benchmarks/loop_comparisons.py                     five seeds
-    python benchmarks/loop_comparisons.py --quick             one seed, 60 rankings, no TRL
+    python benchmarks/loop_comparisons.py --quick             one seed, 60 rankings, six arms, no TRL
     python benchmarks/loop_comparisons.py --cells cells.jsonl keeps each cell, and goes on where it was ended
     python benchmarks/loop_comparisons.py --only kwise pairs  some of the arms
 
@@ -91,6 +91,7 @@ ARMS = (
     Arm("plackett-luce", objective="plackett-luce"),
     Arm("trl-plain", trl=("sigmoid",)),
 )
+QUICK = ("kwise", "pairs", "dpo", "dpo, flipped", "smooth", "smooth, flipped")
 
 
 @dataclass(frozen=True)
@@ -400,7 +401,7 @@ def loss(name: str, mine: Sequence[float], others: Sequence[float]) -> Row:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="one seed, 60 rankings in one stage, no TRL")
+    parser.add_argument("--quick", action="store_true", help="one seed, 60 rankings in one stage, six arms")
     parser.add_argument("--seeds", type=int, help="how many seeds (5)")
     parser.add_argument("--rankings", type=int, default=300, help="votes of each arm")
     parser.add_argument("--stages", type=int, default=4, help="training runs among which the votes go")
@@ -415,7 +416,8 @@ def main() -> int:
     warnings.filterwarnings("ignore", category=FutureWarning)
     torch.set_num_threads(1)
     study = Study(60, 1, 4) if given.quick else Study(given.rankings, given.stages)
-    arms = [arm for arm in ARMS if (arm.name in given.only if given.only else not (given.quick and arm.trl))]
+    wanted = given.only or (QUICK if given.quick else [arm.name for arm in ARMS])
+    arms = [arm for arm in ARMS if arm.name in wanted]
     cells = played(study, arms, given.seeds or (1 if given.quick else 5), given.cells)
     rows = told(cells)
     show(rows)

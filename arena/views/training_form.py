@@ -12,7 +12,7 @@ from arena.models import Arena, TrainingRun
 from arena.services import overview
 from arena.services.objectives import GROUPS, USUAL
 from arena.services.training import reward_models_of
-from arena.services.training_plans import suggested_settings
+from arena.services.training_plans import suggested_settings, written
 from arena.services.training_settings import CHOICES, PARAMETERS, VOTE_WEIGHTS
 
 NUMBERS = {
@@ -96,9 +96,10 @@ def _suggested(bases: Any, data_sets: Any, asked: dict[str, Any]) -> dict[str, A
     if base is None or data_set is None:
         return {}
     try:
-        return suggested_settings(base=base, data_set=data_set)
+        suggested = suggested_settings(base=base, data_set=data_set)
     except (OSError, ValueError):
         return {}  # the files are gone or damaged, which starting the run will say
+    return {name: written(value) for name, value in suggested.items()}
 
 
 def _asked(rows: Any, pk: Any) -> Any:
@@ -114,7 +115,7 @@ def again(run: TrainingRun) -> str:
             asked[name] = value
     options = run.parameters.get("objective_options") or {}
     if options:
-        asked["objective_options"] = ", ".join(f"{name}={value}" for name, value in options.items())
+        asked["objective_options"] = written(options)
     if run.held_back:
         asked["held_back"] = "on"
     return urlencode(asked, doseq=True)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 import struct
 import zipfile
@@ -22,7 +23,7 @@ from arena.models import (
     TrainingRun,
     Vote,
 )
-from arena.services.data_sets import data_set_folder
+from arena.services.data_sets import data_set_folder, write_data_set
 from arena.services.training import complete_training, end_training, request_training, run_folder
 from arena.services.votes import rule_on_vote
 from tests import factories
@@ -111,6 +112,21 @@ def test_the_form_begins_with_what_the_plan_suggests(grace_in, voted, base, data
     assert '<option value="adpo-list" selected>' in shown
     assert 'name="beta" value="0.3"' in shown  # few rankings
     assert 'name="epochs" value="4"' in shown
+
+
+def test_the_form_begins_with_an_objectives_options_as_they_are_written(grace_in, voted, base, form):  # noqa: F811
+    for prompt in voted.prompts.all():
+        for ranks in [[4, 3, 2, 1]] * 4:  # against every vote there is
+            factories.make_vote(voted, ranks, prompt=prompt)
+    grace_in.post(f"/arenas/{voted.slug}/data-sets/", {"formats": ["kwise"]})
+    asked = {**form, "data_set": write_data_set(DataSet.objects.latest("number")).pk}
+
+    begun = page(grace_in, voted, f"?base={base.pk}&data_set={asked['data_set']}")
+    looked = grace_in.post(f"/arenas/{voted.slug}/training-runs/", {**asked, "action": "check"})
+
+    assert '<option value="dpo" selected>' in begun
+    for shown in (begun, looked.content.decode()):
+        assert re.search(r'name="objective_options" value="label_smoothing=0\.\d+"', shown)
 
 
 def test_the_form_is_there_where_the_data_set_s_files_are_gone(grace_in, voted, base, data_set):  # noqa: F811
