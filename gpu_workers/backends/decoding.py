@@ -68,6 +68,67 @@ def decode(
     place: the Hamming diversity of diverse beam search with groups of one beam (Vijayakumar et al.
     2018, section 4), where the earlier groups are texts that are written already.
     """
+    batch = _begun(model, prompts, rows, sampling.max_new_tokens, pad)
+    processors = _processors(sampling)
+    for step in range(sampling.max_new_tokens):
+        logits = batch.logits
+        apart = logits if batch.avoided is None else _apart(logits, batch.avoided[:, :, step], penalty)
+        chance = batch.chance[:, step]
+        token = _drawn(apart, batch.ids, chance, processors, greedy=sampling.temperature == 0)
+        gained = logits.gather(1, token[:, None])[:, 0] - logits.logsumexp(-1)
+        going = _append(batch.alive, token, gained, stop)
+        if not any(going):
+            return
+        if sum(going) <= len(going) // 2:
+            # Half the batch is done: without it the next steps cost half.
+            kept = torch.tensor([place for place, on in enumerate(going) if on], device=token.device)
+            batch.keep(kept)
+            token = token[kept]
+        batch.go_on(model, token)
+
+
+@dataclass
+class _Batch:
+    """The texts that are being written, a row each, and what the model knows of them.
+
+    logits: (rows, vocabulary) of the next token; ids, mask: (rows, length); positions: (rows, 1) of the last
+    token; chance: (rows, steps); avoided: (rows, texts, steps) or None.
+    """
+
+    alive: list[Row]
+    cache: Any
+    logits: Tensor
+    ids: Tensor
+    mask: Tensor
+    positions: Tensor
+    chance: Tensor
+    avoided: Tensor | None
+
+    def keep(self, kept: Tensor) -> None:
+        """Only these rows, (n,) their places, from here on."""
+        self.alive = [self.alive[place] for place in kept.tolist()]
+        self.cache.batch_select_indices(kept)
+        self.ids, self.mask, self.positions = self.ids[kept], self.mask[kept], self.positions[kept]
+        self.chance = self.chance[kept]
+        self.avoided = None if self.avoided is None else self.avoided[kept]
+
+    def go_on(self, model: PreTrainedModel, token: Tensor) -> None:
+        """Read the rows' newest tokens, (rows,)."""
+        self.ids = torch.cat([self.ids, token[:, None]], dim=1)
+        self.mask = torch.cat([self.mask, self.mask.new_ones(len(self.alive), 1)], dim=1)
+        self.positions = self.positions + 1
+        out = model(
+            input_ids=token[:, None],
+            attention_mask=self.mask,
+            position_ids=self.positions,
+            past_key_values=self.cache,
+            use_cache=True,
+        )
+        self.logits = out.logits[:, -1].float()
+
+
+def _begun(model: PreTrainedModel, prompts: list[list[int]], rows: list[Row], steps: int, pad: int) -> _Batch:
+    """Every prompt read once, and a row for each text. Raises BackendError."""
     device = model.device
     ids, mask = left_padded(prompts, pad)  # (prompts, longest)
     ids, mask = ids.to(device), mask.to(device)
@@ -76,43 +137,15 @@ def decode(
     cache, logits = out.past_key_values, out.logits[:, -1].float()  # (prompts, vocabulary)
     if cache is None:
         raise BackendError("This kind of model keeps no cache. Serve it with an OpenAI-compatible server.")
-    chance = torch.stack([_uniform(row.seed, sampling.max_new_tokens) for row in rows]).to(device)
-    avoided = _avoided(rows, sampling.max_new_tokens)
-    avoided = None if avoided is None else avoided.to(device)
-    alive = list(rows)
     chosen = torch.tensor([row.prompt for row in rows], device=device)
     if chosen.tolist() != list(range(len(prompts))):
         # Several samples of one prompt: it was read once, and each goes on from a copy.
         cache.batch_select_indices(chosen)
         logits, ids, mask, positions = logits[chosen], ids[chosen], mask[chosen], positions[chosen]
-    positions = positions[:, -1:]
-    processors = _processors(sampling)
-    for step in range(sampling.max_new_tokens):
-        apart = logits if avoided is None else _apart(logits, avoided[:, :, step], penalty)
-        token = _drawn(apart, ids, chance[:, step], processors, greedy=sampling.temperature == 0)
-        gained = logits.gather(1, token[:, None])[:, 0] - logits.logsumexp(-1)
-        going = _append(alive, token, gained, stop)
-        if not any(going):
-            return
-        if sum(going) <= len(alive) // 2:
-            # Half the batch is done: without it the next steps cost half.
-            kept = torch.tensor([place for place, on in enumerate(going) if on], device=device)
-            alive = [alive[place] for place in kept.tolist()]
-            cache.batch_select_indices(kept)
-            token, ids, mask = token[kept], ids[kept], mask[kept]
-            positions, chance = positions[kept], chance[kept]
-            avoided = None if avoided is None else avoided[kept]
-        ids = torch.cat([ids, token[:, None]], dim=1)
-        mask = torch.cat([mask, mask.new_ones(len(alive), 1)], dim=1)
-        positions = positions + 1
-        out = model(
-            input_ids=token[:, None],
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-        )
-        logits = out.logits[:, -1].float()
+    chance = torch.stack([_uniform(row.seed, steps) for row in rows]).to(device)
+    avoided = _avoided(rows, steps)
+    avoided = None if avoided is None else avoided.to(device)
+    return _Batch(list(rows), cache, logits, ids, mask, positions[:, -1:], chance, avoided)
 
 
 def left_padded(prompts: list[list[int]], pad: int) -> tuple[Tensor, Tensor]:
