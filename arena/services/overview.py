@@ -5,7 +5,8 @@ from typing import Any
 
 from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import Count, F, IntegerField, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast, Coalesce
 from django.utils.translation import gettext as _
 
 from arena.errors import NotFound
@@ -14,6 +15,7 @@ from arena.models import (
     Contestant,
     DataSet,
     Job,
+    Leaderboard,
     Membership,
     Prompt,
     Response,
@@ -22,7 +24,7 @@ from arena.models import (
     Voter,
     VoteRuling,
 )
-from arena.services import access
+from arena.services import access, vote_log
 
 LISTED_JOBS = 100
 LISTED_VOTES = 25
@@ -40,11 +42,27 @@ class Coverage:
 
 
 def arenas_for(user: User | AnonymousUser) -> QuerySet[Arena]:
-    """The arenas this user may see, each with `votes_cast`, `active_contestants` and `may_vote`."""
-    return Arena.objects.visible_to(user).annotate(
-        may_vote=access.voting_in(user),
-        votes_cast=_count(Vote.objects.filter(arena=OuterRef("pk")), "arena"),
-        active_contestants=_count(Contestant.objects.active().filter(arena=OuterRef("pk")), "arena"),
+    """The arenas this user may see, each with `votes_cast`, `active_contestants` and `may_vote`.
+
+    Votes are counted as the leaderboard counts them: those of its newest snapshot, and those since.
+    """
+    boards = Leaderboard.objects.filter(arena=OuterRef("pk")).order_by("-id")
+    counted = boards.annotate(counted=Cast(KT("counts__votes"), IntegerField())).values("counted")
+    since = Vote.objects.counted().filter(
+        arena=OuterRef("pk"),
+        pk__gt=OuterRef("board_last"),
+        battle__purpose__in=vote_log.COUNTED_PURPOSES,
+        voter__kind__in=vote_log.COUNTED_SOURCES,
+    )
+    return (
+        Arena.objects.visible_to(user)
+        .annotate(
+            may_vote=access.voting_in(user),
+            active_contestants=_count(Contestant.objects.active().filter(arena=OuterRef("pk")), "arena"),
+            board_votes=Coalesce(Subquery(counted[:1]), 0),
+            board_last=Coalesce(Subquery(boards.values("last_vote")[:1]), 0),
+        )
+        .annotate(votes_cast=F("board_votes") + _count(since, "arena"))
     )
 
 

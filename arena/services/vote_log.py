@@ -25,6 +25,8 @@ LOCK_WAIT = "1s"
 # Whose votes make ratings, battles and data sets unless somebody asks for others. Judges and
 # adjudicators are never mixed in silently, and neither is what was asked to check a voter.
 COUNTED_SOURCES = (Voter.Kind.PERSON.value, Voter.Kind.IMPORTED.value, Voter.Kind.SIMULATED.value)
+# What the battle was for. Adjudicated answers are of a kind of voter that must be asked for.
+COUNTED_PURPOSES = (Battle.Purpose.ORDINARY.value, Battle.Purpose.ADJUDICATION.value)
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,7 @@ class LoggedVote:
 
     def is_of(self, sources: Collection[str]) -> bool:
         """Whether it is an ordinary vote of these kinds of voters, or an adjudicated one asked for."""
-        purposes = (Battle.Purpose.ORDINARY, Battle.Purpose.ADJUDICATION)
-        return self.source in sources and self.purpose in purposes
+        return self.source in sources and self.purpose in COUNTED_PURPOSES
 
 
 @dataclass

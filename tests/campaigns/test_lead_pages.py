@@ -200,3 +200,15 @@ def test_the_list_of_campaigns_costs_few_queries_each(started, grace_in, django_
 
     with django_assert_max_num_queries(14):
         grace_in.get(ALL)
+
+
+def test_a_finished_campaign_invites_nobody(open_arena, grace_in, ada):
+    grace_in.post(NEW, filled_in(open_arena, k=2, gold_every=0))
+    grace_in.post(ALL + "weeding/act/", {"act": "start"})
+    assert "Invite members" in grace_in.get(ALL + "weeding/").content.decode()
+
+    ended = grace_in.post(ALL + "weeding/act/", {"act": "finish"}, follow=True).content.decode()
+
+    assert Campaign.objects.get().state == "finished"
+    assert "Invite members" not in ended
+    assert "Nobody took part." in ended

@@ -59,3 +59,23 @@ def test_who_came_without_a_password_may_set_one(sign_in, db, password, address)
     page = sign_in(user).get("/account/").content.decode()
 
     assert f'href="/accounts/{address}"' in page
+
+
+def test_the_addresses_of_an_account_are_on_a_page_of_the_house(sign_in, grace):
+    browser = sign_in(grace)
+    assert "There is none yet." in browser.get("/accounts/email/").content.decode()
+
+    browser.post("/accounts/email/", {"action_add": "", "email": "grace@example.org"})
+    page = browser.get("/accounts/email/").content.decode()
+
+    assert 'class="panel narrow"' in page
+    assert 'value="grace@example.org"' in page
+    assert "not confirmed" in page
+    wrong = browser.post("/accounts/email/", {"action_add": "", "email": "grace"})
+    assert 'value="grace"' in wrong.content.decode()  # what was typed is there still
+    browser.post("/accounts/email/", {"action_remove": "", "email": "grace@example.org"})
+    assert 'value="grace@example.org"' not in browser.get("/accounts/email/").content.decode()
+
+
+def test_a_link_that_has_ended_says_so(client, db):
+    assert "This link has ended" in client.get("/accounts/confirm-email/nothing/").content.decode()
