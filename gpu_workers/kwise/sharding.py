@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.utils._pytree import tree_map
 
 from gpu_workers.kwise.config import TrainingConfig
 from gpu_workers.kwise.errors import TrainingError
@@ -71,7 +72,13 @@ class Gathering(torch.nn.Module):
         self.model = model
 
     def forward(self, work: Callable[[], Result]) -> Result:
-        return work()
+        found: Result = tree_map(_for_itself, work())
+        return found
+
+
+def _for_itself(given: Any) -> Any:
+    """A tensor that is no view: FSDP hangs hooks on what is given, and work in place on a view loses them."""
+    return given.clone() if isinstance(given, Tensor) and given.requires_grad and given._is_view() else given
 
 
 def share_out(model: Any, layers: Iterable[torch.nn.Module], device: torch.device) -> Gathering:

@@ -96,9 +96,10 @@ def shared_out(folder) -> dict[str, list[dict[str, Any]]]:
     stopped = {"settings": settings(folder, "two stopped", **STOPPED)}
     # Once for the reference's chunk, and before each step.
     runs += [{**stopped, "stopped_at": 4}, stopped]
+    runs += [{"settings": settings(folder, "dry", dry_run=True)}]
     runs += [{"settings": settings(folder, "killed", **KILLED), "killed_at": 3}]
     status, said, errors = launch(folder, runs)
-    found = dict(zip([*WAYS, "stopped", "gone on", "killed"], said, strict=True))
+    found = dict(zip([*WAYS, "stopped", "gone on", "dry", "killed"], said, strict=True))
     assert found["killed"], errors
     assert status != 0
     return found
@@ -160,6 +161,14 @@ def test_a_run_asked_to_end_goes_on_where_it_was(folder, shared_out):
     assert [one["step"] for one in rest.of("started")] == [3]
     assert [one["step"] for one in rest.of("step")] == [4, 5, 6]
     assert_alike(folder / "two stopped", folder / "one stopped")
+
+
+def test_a_dry_run_of_several_processes_leaves_nothing(folder, shared_out):
+    (said,) = shared_out["dry"]
+
+    assert said["summary"]["dry_run"]
+    assert said["summary"]["rankings"] == 9
+    assert not (folder / "dry").exists()
 
 
 def test_killed_processes_are_gone_on_with_by_as_many_or_by_one(folder, shared_out):
