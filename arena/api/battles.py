@@ -59,7 +59,7 @@ class VoteView(View):
         responses={201: RevealSerializer, **errors(400, 401, 403, 404, 409)},
     )
     def post(self, request: Request, battle_id: UUID) -> Response:
-        battle, voter = _battle_and_voter(request, battle_id)
+        battle, voter = battle_and_voter(request, battle_id)
         body = as_object(request.data)
         extras = checked(VoteExtrasSerializer, body)
         vote = cast_vote(
@@ -82,7 +82,7 @@ class UndoView(View):
         responses={201: BlindBattleSerializer, **errors(401, 403, 404, 409)},
     )
     def post(self, request: Request, battle_id: UUID) -> Response:
-        battle, voter = _battle_and_voter(request, battle_id)
+        battle, voter = battle_and_voter(request, battle_id)
         vote = Vote.objects.filter(battle=battle, voter=voter).select_related("arena").first()
         if vote is None:
             raise NotFound(_("You have not voted on this battle."))
@@ -90,7 +90,7 @@ class UndoView(View):
         return Response(blind_view(undo_vote(vote=vote, voter=voter, by=by)), status=status.HTTP_201_CREATED)
 
 
-def _battle_and_voter(request: Request, battle_id: UUID) -> tuple[Battle, Voter]:
+def battle_and_voter(request: Request, battle_id: UUID) -> tuple[Battle, Voter]:
     battle = Battle.objects.select_related("arena").filter(pk=battle_id).first()
     if battle is None:
         raise NotFound(_('There is no battle "%(battle_id)s".') % {"battle_id": battle_id})

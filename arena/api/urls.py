@@ -3,7 +3,7 @@ from csp.decorators import csp_update
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from arena.api import analyses, arenas, battles, contestants, files, judges, training, work
+from arena.api import analyses, arenas, asking, battles, contestants, files, judges, training, work
 from arena.api.views import TokenView, nothing_here
 
 # Swagger UI writes style attributes; scripts stay strict on its page too.
@@ -17,6 +17,10 @@ urlpatterns = [
     path("battles/<uuid:battle_id>/vote/", battles.VoteView.as_view(), name="vote"),
     path("battles/<uuid:battle_id>/undo/", battles.UndoView.as_view(), name="undo"),
     path("battles/<uuid:battle_id>/files/<str:token>/", files.BattleFileView.as_view(), name="battle_file"),
+    path("battles/<uuid:battle_id>/report/", asking.ReportView.as_view(), name="report"),
+    path("arenas/<slug:slug>/survey/", asking.SurveyView.as_view(), name="survey"),
+    path("arenas/<slug:slug>/talks/", asking.TalksView.as_view(), name="talks"),
+    path("arenas/<slug:slug>/talks/<uuid:talk>/", asking.TalkView.as_view(), name="talk"),
     path("responses/<int:pk>/file/", files.ResponseFileView.as_view(), name="response_file"),
     path("arenas/", arenas.ArenasView.as_view(), name="arenas"),
     path("arenas/<slug:slug>/", arenas.ArenaView.as_view(), name="arena"),
