@@ -23,7 +23,8 @@ from arena.services.voters import known_voter, voter_for
 
 class QuestionSerializer(serializers.Serializer):
     key = serializers.CharField()
-    label = serializers.CharField()
+    # The framework takes fields off the class, so its own attribute `label` stays what it is.
+    label = serializers.CharField()  # type: ignore[assignment]
     kind = serializers.CharField(help_text="one, several or text.")
     choices = serializers.ListField(child=serializers.CharField())
 
