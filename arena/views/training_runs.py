@@ -152,7 +152,12 @@ def _figures(summary: dict[str, Any]) -> list[tuple[Any, Any, Any]]:
     """Title, before, after."""
     before, after = summary.get("before") or {}, summary.get("after") or {}
     return [
-        (title, before.get(name), after[name])
+        (title, _rounded(before.get(name)), _rounded(after[name]))
         for name, title in FIGURES.items()
         if after.get(name) is not None
     ]
+
+
+def _rounded(value: Any) -> Any:
+    """To four places; minus nought is nought."""
+    return round(value, 4) + 0.0 if isinstance(value, float) else value
