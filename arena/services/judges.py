@@ -60,9 +60,9 @@ def create_judge(*, arena: Arena, name: str, **fields: Any) -> Judge:
 
 
 def models_for(arena: Arena) -> tuple[list[Contestant], list[TrainingRun]]:
-    """What a lead may make a judge of: models that staff has set up here, and the arena's reward models.
+    """What a lead may make a judge of: models of the arena's contestants, and its reward models.
 
-    Leads name no addresses and no variables of workers: that could lead a worker's key to a stranger. A
+    Leads name no other address here and no variable of a worker: that could lead its key to a stranger. A
     contestant whose key is kept in the database is left out: a judge has no place for one.
     """
     contestants = Contestant.objects.active().filter(
