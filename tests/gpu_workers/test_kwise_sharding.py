@@ -60,7 +60,7 @@ def launch(folder: Path, runs: list[dict[str, Any]]) -> tuple[int, list[list[dic
         text=True,
         cwd=REPOSITORY,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-        timeout=300,
+        timeout=900,  # only where it hangs
     )
     said: list[list[dict[str, Any]]] = [[]]
     for line in done.stdout.splitlines():
