@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ from ranking.matchmaking.weak_order import (
 
 NEWTON_STEPS = 30
 NEWTON_TOLERANCE = 1e-3
+# Battles after which the matrix of counts is written anew. A copy for each cost a third of a vote.
+COUNTED_LATER = 64
 
 
 @dataclass(frozen=True)
@@ -39,14 +42,20 @@ class Posterior:
 
     mean: Floats  # (n,)
     covariance: Floats  # (n, n)
-    counts: NDArray[np.int32]  # (n, n) how often two contestants were shown together, zero diagonal
+    together: NDArray[np.int32]  # (n, n) as `counts`, without the battles of `since`
     shown: Ints  # (n,) how many battles each contestant was in
     lapse: float  # probability that a vote is cast at random
     prior_sd: float  # prior standard deviation of a strength
+    since: tuple[Ints, ...] = ()  # the contestants of the newest battles, at most COUNTED_LATER of them
 
     @property
     def n(self) -> int:
         return len(self.mean)
+
+    @cached_property
+    def counts(self) -> NDArray[np.int32]:
+        """(n, n) how often two contestants were shown together, zero diagonal."""
+        return _counted(self.together, self.since)
 
     @classmethod
     def prior(cls, n: int, sd: float = 1.0, lapse: float = 0.05) -> Posterior:
@@ -56,7 +65,7 @@ class Posterior:
         return cls(
             mean=np.zeros(n),
             covariance=np.eye(n) * sd**2,
-            counts=np.zeros((n, n), dtype=np.int32),
+            together=np.zeros((n, n), dtype=np.int32),
             shown=np.zeros(n, dtype=np.int64),
             lapse=lapse,
             prior_sd=sd,
@@ -95,7 +104,7 @@ class Posterior:
         return cls(
             mean=fitted.mean,
             covariance=fitted.covariance,
-            counts=fitted.counts,
+            together=fitted.counts,
             shown=fitted.shown,
             lapse=fitted.lapse,
             prior_sd=fitted.sd,
@@ -107,7 +116,7 @@ class Posterior:
         fresh = Posterior.prior(old + n_new, self.prior_sd, self.lapse)
         fresh.mean[:old] = self.mean
         fresh.covariance[:old, :old] = self.covariance
-        fresh.counts[:old, :old] = self.counts
+        fresh.together[:old, :old] = self.counts
         fresh.shown[:old] = self.shown
         return fresh
 
@@ -122,14 +131,10 @@ class Posterior:
         block = self.covariance[order[:, None], order]
         push, curvature = laplace_step(self.mean[order], block, pattern(levels), self.lapse)
         columns = self.covariance[:, order]  # (n, K)
-        counts, shown = self.counts.copy(), self.shown.copy()
-        _count(counts, shown, order)
         return replace(
-            self,
+            self._having_shown([order]),
             mean=self.mean + columns @ push,
             covariance=_shrunk(self.covariance, columns, downdate(block, curvature)),
-            counts=counts,
-            shown=shown,
         )
 
     def expecting(self, groups: Iterable[Sequence[int]], times: float = 1.0) -> Posterior:
@@ -139,16 +144,25 @@ class Posterior:
         Without this, voters who come at the same moment would be asked the same question.
         `times` counts each battle that often (for looking ahead).
         """
-        covariance, counts, shown = self.covariance.copy(), self.counts.copy(), self.shown.copy()
-        for group in groups:
-            order = np.asarray(group, dtype=np.int64)
+        covariance = self.covariance.copy()
+        orders = [np.asarray(group, dtype=np.int64) for group in groups]
+        for order in orders:
             self._check(order)
-            _count(counts, shown, order)
             block = covariance[order[:, None], order]
             columns = covariance[:, order]  # (n, K)
             information = times * expected_information(self.mean[order], self.lapse)
             covariance -= columns @ downdate(block, information) @ columns.T
-        return replace(self, covariance=covariance, counts=counts, shown=shown)
+        return replace(self._having_shown(orders), covariance=covariance)
+
+    def _having_shown(self, orders: Sequence[Ints]) -> Posterior:
+        """With these battles counted, and nothing learnt from them."""
+        shown = self.shown.copy()
+        for order in orders:
+            shown[order] += 1
+        together, since = self.together, (*self.since, *orders)
+        if len(since) > COUNTED_LATER:
+            together, since = _counted(together, since), ()
+        return replace(self, together=together, shown=shown, since=since)
 
     def _check(self, order: Ints) -> None:
         if len(order) < 2:
@@ -159,11 +173,15 @@ class Posterior:
             raise ValueError("A contestant is listed twice in one battle; each may appear once.")
 
 
-def _count(counts: NDArray[np.int32], shown: Ints, order: Ints) -> None:
-    """Add one battle of `order` to both, in place."""
-    counts[order[:, None], order] += 1
-    counts[order, order] = 0
-    shown[order] += 1
+def _counted(together: NDArray[np.int32], since: Sequence[Ints]) -> NDArray[np.int32]:
+    """With the battles of `since`; the same array where there are none."""
+    if not since:
+        return together
+    counts = together.copy()
+    for order in since:
+        counts[order[:, None], order] += 1
+        counts[order, order] = 0
+    return counts
 
 
 def laplace_step(mean: Floats, block: Floats, shape: Pattern, lapse: float) -> tuple[Floats, Floats]:

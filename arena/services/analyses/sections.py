@@ -125,7 +125,8 @@ def _posterior(evidence: Evidence, part: list[int]) -> Posterior:
         whole,
         mean=whole.mean[part],
         covariance=whole.covariance[among],
-        counts=whole.counts[among],
+        together=whole.counts[among],
+        since=(),
         shown=whole.shown[part],
     )
 
