@@ -276,10 +276,10 @@ def compared(size: Size, folder: Path, *, quick: bool) -> Iterator[Row]:
     """Every row, as soon as it is measured."""
     save_model(size, folder)
     yield from speed(Sides(size, folder))
-    yield overhead(300 if quick else 2000)
+    yield overhead(100 if quick else 2000)
     repeats = 2 if quick else 3
     for at_once in (8,) if quick else (8, 64, 256):
-        ours, peer, theirs = served.rates(at_once, rounds=4 if quick else 12, repeats=repeats)
+        ours, peer, theirs = served.rates(at_once, rounds=3 if quick else 12, repeats=repeats)
         yield row(f"a served model, {at_once} at once", ours, "responses/s", peer, theirs, 0.95)
     if not served_transformers.available():
         print("transformers serve was not asked: its packages are missing (make bench installs them).")
@@ -287,7 +287,7 @@ def compared(size: Size, folder: Path, *, quick: bool) -> Iterator[Row]:
     for at_once in (8,) if quick else (8, 64):
         prompts = make_prompts(size) * (2 if quick else 4)
         ours, peer, theirs = served_transformers.rates(
-            folder, prompts, at_once=at_once, new_tokens=size.new_tokens, repeats=3
+            folder, prompts, at_once=at_once, new_tokens=size.new_tokens, repeats=repeats
         )
         measure = f"served by transformers serve, {at_once} at once, of its own throughput"
         yield row(measure, ours, "responses/s", peer, theirs, 0.95)
