@@ -285,7 +285,7 @@ def answers(model: Path, samples: int, seed: int) -> dict[str, list[str]]:
     return {prompt.text: texts for prompt, texts in zip(asked, drawn, strict=True)}
 
 
-def played(study: Study, arms: Sequence[Arm], seeds: int, file: Path | None) -> list[Cell]:
+def played(study: Study, arms: Sequence[Arm], seeds: range, file: Path | None) -> list[Cell]:
     """Every arm with every seed, seed by seed; what `file` has already is taken from there."""
     cells = []
     if file and file.exists():
@@ -293,7 +293,7 @@ def played(study: Study, arms: Sequence[Arm], seeds: int, file: Path | None) -> 
         cells = [cell for cell in cells if (cell.rankings, cell.stages) == (study.rankings, study.stages)]
     done = {(cell.arm, cell.seed) for cell in cells}
     parent = build(DEMO, CACHE / "demo-models", lambda event, **values: None) / BASE
-    for seed in range(seeds):
+    for seed in seeds:
         parents = answers(parent, study.samples, 10_000 + seed)
         for arm in arms:
             if (arm.name, seed) in done:
@@ -308,7 +308,7 @@ def played(study: Study, arms: Sequence[Arm], seeds: int, file: Path | None) -> 
             if file:
                 with file.open("a") as lines:
                     lines.write(json.dumps(asdict(cell)) + "\n")
-    return [cell for cell in cells if cell.arm in {arm.name for arm in arms} and cell.seed < seeds]
+    return [cell for cell in cells if cell.arm in {arm.name for arm in arms} and cell.seed in seeds]
 
 
 def mean(values: Sequence[float]) -> tuple[float, float | None, float | None]:
@@ -403,6 +403,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one seed, 60 rankings in one stage, six arms")
     parser.add_argument("--seeds", type=int, help="how many seeds (5)")
+    parser.add_argument("--first", type=int, default=0, metavar="SEED", help="the first of them (0)")
     parser.add_argument("--rankings", type=int, default=300, help="votes of each arm")
     parser.add_argument("--stages", type=int, default=4, help="training runs among which the votes go")
     parser.add_argument("--only", nargs="+", choices=[arm.name for arm in ARMS], help="these arms")
@@ -418,7 +419,8 @@ def main() -> int:
     study = Study(60, 1, 4) if given.quick else Study(given.rankings, given.stages)
     wanted = given.only or (QUICK if given.quick else [arm.name for arm in ARMS])
     arms = [arm for arm in ARMS if arm.name in wanted]
-    cells = played(study, arms, given.seeds or (1 if given.quick else 5), given.cells)
+    seeds = given.seeds or (1 if given.quick else 5)
+    cells = played(study, arms, range(given.first, given.first + seeds), given.cells)
     rows = told(cells)
     show(rows)
     if given.json:
