@@ -45,7 +45,7 @@ PICKED = {
         {
             "full": gettext_lazy("All weights"),
             "lora": gettext_lazy("An adapter (LoRA)"),
-            "qlora": gettext_lazy("An adapter on four-bit weights (QLoRA, needs an NVIDIA GPU)"),
+            "qlora": gettext_lazy("An adapter on four-bit weights (QLoRA, needs bitsandbytes on the worker)"),
         },
     ),
     "credit": (

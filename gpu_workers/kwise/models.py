@@ -4,7 +4,7 @@ import hashlib
 import resource
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -28,8 +28,8 @@ REVISION_FILES = ("*.safetensors", "config.json", "tokenizer*", "*.jinja", "spec
 
 @dataclass
 class Base:
-    """An open checkpoint. `stored_dtype` is the number type its weights are kept in on disk; `gathering` is
-    there once the weights are shared out among processes.
+    """An open checkpoint. `stored_dtype` is the number type its weights are kept in on disk; with `quantised`
+    they are in four bits here. `gathering` is there once the weights are shared out among processes.
     """
 
     model: Any
@@ -39,12 +39,18 @@ class Base:
     device: torch.device
     compute_dtype: torch.dtype
     stored_dtype: torch.dtype
+    quantised: bool = False
     gathering: Gathering | None = None
 
     @property
     def context(self) -> int:
         """The most tokens that the model can see."""
         return int(getattr(self.model.config, "max_position_embeddings", 0) or 2**20)
+
+    @property
+    def numbers(self) -> str:
+        """What the model computes in, by name: four-bit weights give other log-probabilities."""
+        return str(self.compute_dtype).removeprefix("torch.") + ("-nf4" if self.quantised else "")
 
     def precision(self) -> AbstractContextManager[Any]:
         """Where forward passes run: autocast for bfloat16, with parameters kept as they are."""
@@ -145,33 +151,52 @@ def open_base(config: TrainingConfig, *, in_main_memory: bool = False) -> Base:
     )
     # Full fine-tuning keeps float32 parameters: at small learning rates a bfloat16 one does not move.
     kept = torch.float32 if config.method == "full" else compute
-    quantised = quantisation(device) if config.method == "qlora" else None
-    model, tokenizer, stored = _load(folder, kept, quantised)
+    loading = quantisation(device, compute) if config.method == "qlora" else {}
+    model, tokenizer, stored = _load(folder, kept, loading)
     _drop_dropout(model)
-    if quantised is None and not in_main_memory:
+    if loading:
+        _keep_packing(model)
+    elif not in_main_memory:
         model = model.to(device)
-    return Base(model, tokenizer, revision_hash(folder), folder, device, compute, stored)
+    return Base(model, tokenizer, revision_hash(folder), folder, device, compute, stored, bool(loading))
 
 
-def quantisation(device: torch.device) -> Any:
-    """The settings of four-bit weights (QLoRA: Dettmers et al. 2023, arXiv 2305.14314). Raises TrainingError
-    where they cannot be.
+def quantisation(device: torch.device, compute: torch.dtype) -> dict[str, Any]:
+    """How to load four-bit weights onto the device (QLoRA: Dettmers et al. 2023, arXiv 2305.14314). Raises
+    TrainingError where they cannot be.
     """
-    if device.type != "cuda" or not find_spec("bitsandbytes"):
+    if not find_spec("bitsandbytes"):
         raise TrainingError(
-            "The method qlora needs an NVIDIA GPU and the package bitsandbytes. Set method to lora."
+            "The method qlora needs the package bitsandbytes (pip install 'preference-arena[qlora]'). "
+            "Install it, or set method to lora."
+        )
+    if device.type not in ("cuda", "cpu"):
+        raise TrainingError(
+            f"The method qlora runs on an NVIDIA GPU or a CPU, not on {device}. Set method to lora."
         )
     from transformers import BitsAndBytesConfig
 
-    return BitsAndBytesConfig(
+    settings = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16,
+        bnb_4bit_compute_dtype=compute,
     )
+    # Of several processes each has a GPU of its own, chosen when they joined.
+    place = "cpu" if device.type == "cpu" else torch.cuda.current_device()
+    return {"quantization_config": settings, "device_map": {"": place}}
 
 
-def _load(folder: Path, kept: torch.dtype, quantised: Any = None) -> tuple[Any, Any, torch.dtype]:
+def _keep_packing(model: Any) -> None:
+    """Some CPUs lay four-bit weights out anew for a pass without gradient, and then send wrong gradients back
+    through them (bitsandbytes 0.50): have them stay as they are.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+
+
+def _load(folder: Path, kept: torch.dtype, loading: Mapping[str, Any]) -> tuple[Any, Any, torch.dtype]:
     """The model with its numbers `kept` as told, the tokenizer, and the number type on disk."""
     opened: Any
     try:
@@ -184,14 +209,14 @@ def _load(folder: Path, kept: torch.dtype, quantised: Any = None) -> tuple[Any, 
             use_safetensors=True,
             attn_implementation="sdpa",
             output_loading_info=True,
-            **({"quantization_config": quantised, "device_map": {"": 0}} if quantised else {}),
+            **loading,
         )
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise TrainingError(f"The checkpoint {folder} cannot be opened: {reason}") from None
-    model, loading = opened
-    if loading["missing_keys"]:
-        lacking = sorted(loading["missing_keys"])[0]
+    model, told = opened
+    if told["missing_keys"]:
+        lacking = sorted(told["missing_keys"])[0]
         raise TrainingError(f"The checkpoint {folder} is not whole: it lacks {lacking}.")
     return model, tokenizer, settings.dtype or torch.float32
 

@@ -25,7 +25,10 @@ def open_trainable(config: TrainingConfig, objective: Objective, *, in_main_memo
 
 
 def open_trained(config: TrainingConfig, objective: Objective, weights: Mapping[str, Tensor]) -> Base:
-    """The same in main memory with the trained `weights`: whole again after it was shared out."""
-    base = open_trainable(replace(config, device="cpu"), objective)
+    """The same in main memory with the trained `weights`, whole: after it was shared out, or with its adapter
+    on all the bits of the base, where it was trained on four of each weight.
+    """
+    method = "lora" if config.method == "qlora" else config.method
+    base = open_trainable(replace(config, device="cpu", method=method), objective)
     put(weights, {name: p for name, p in base.model.named_parameters() if name in weights})
     return base

@@ -126,7 +126,7 @@ class Run:
         if notice:
             self.emit("notice", message=notice)
         cache = Path(config.reference_cache) if config.reference_cache else output / "state" / "reference"
-        kind = f"{str(base.compute_dtype).removeprefix('torch.')}-{self.path}"
+        kind = f"{base.numbers}-{self.path}"
         known = ReferenceCache(
             cache,
             base_sha256=base.sha256,
@@ -216,9 +216,8 @@ class Run:
 
         if self.policy.objective.head:
             return  # rewards have none
-        told = str(self.base.compute_dtype).removeprefix("torch.")
         self.policy.reference.adopt(
-            [*self.data.train, *self.data.held_out], revision=self.base.sha256, dtype=told
+            [*self.data.train, *self.data.held_out], revision=self.base.sha256, dtype=self.base.numbers
         )
         # Under LoRA a fresh adapter changes nothing, and the resumed weights are not in yet.
         reference.fill(
@@ -252,7 +251,7 @@ class Run:
             "held_out": len(self.held_out),
             "parameters": sum(p.numel() for p in self.policy.trained().values()),
             "device": str(self.base.device),
-            "dtype": str(self.base.compute_dtype).removeprefix("torch."),
+            "dtype": self.base.numbers,
             "scoring": self.path,
             "processes": self.share.world,
             "sharded": self.share.sharded,
@@ -318,12 +317,14 @@ class Run:
             "after": last,
             "fresh": self._of_samples(),
         }
-        trained = weights(self.policy) if self.share.sharded else {}
+        # Shared out or in four bits, the model is opened once more: the result is whole.
+        again = self.share.sharded or self.base.quantised
+        trained = weights(self.policy) if again else {}
         if not self.share.first:
             self.share.wait()
             return summary
         objective = self.policy.objective
-        base = open_trained(self.config, objective, trained) if self.share.sharded else self.base
+        base = open_trained(self.config, objective, trained) if again else self.base
         folder = write_model(base, self.config, self.data, summary, objective)
         self.share.wait()
         return self._done(json.loads((folder / "manifest.json").read_text()))

@@ -275,7 +275,6 @@ def test_a_cold_model_learns_the_best_answers_first_and_is_its_own_reference(set
             "A curriculum goes by pairs, and adpo-list reads",
         ),
         ({"objective": "madpo"}, "madpo needs explicit rewards"),
-        ({"method": "qlora", "device": "cpu"}, "qlora needs an NVIDIA GPU and the package bitsandbytes"),
         ({"merge_votes": True, "criteria": {"overall": 1}}, "Set merge_votes or criteria, not both"),
         ({"criteria": {"overall": 0}}, "The setting criteria is"),
         ({"vote_weights": ["mood"]}, "The setting vote_weights is"),
