@@ -220,7 +220,13 @@ class TrainingPlanSerializer(serializers.Serializer):
     base = serializers.DictField(source="model.__dict__", help_text="Its size.")
     steps = serializers.IntegerField()
     memory = serializers.IntegerField(help_text="Bytes, about.")
+    memory_parts = serializers.DictField(
+        child=serializers.IntegerField(), help_text="Bytes, by what takes them."
+    )
     seconds = serializers.FloatField(allow_null=True, help_text="About; null where nothing like it has run.")
+    time = serializers.DictField(
+        source="time.__dict__", default=None, help_text="By so many earlier runs: the middle, least and most."
+    )
     suggestions = SuggestionSerializer(many=True)
     cautions = serializers.ListField(child=serializers.CharField())
 
@@ -231,6 +237,10 @@ class LineSerializer(serializers.Serializer):
     )
     name = serializers.CharField()
     values = serializers.ListField(child=serializers.JSONField(allow_null=True), help_text="One per run.")
+    intervals = serializers.ListField(
+        child=serializers.ListField(child=serializers.FloatField(), allow_null=True),
+        help_text="Of 95 %, one per run where they are known.",
+    )
 
 
 class ComparisonSerializer(serializers.Serializer):

@@ -98,3 +98,36 @@ OBJECTIVES: Sequence[tuple[str, Label]] = [one for _group, several in GROUPS for
 REWARD_MODELS = "reward-"  # how the names of their objectives begin: such a run makes no contestant
 # These want the folder of a reward model beside the votes.
 NEED_REWARDS = ("madpo", "reward-gap", "modpo")
+# The numbers that objectives have of their own, with what they are without a word.
+OPTIONS: dict[str, dict[str, float]] = {
+    "kto": {"desirable": 1.0, "undesirable": 1.0},
+    "bco": {"shift": 1.0},
+    "pro": {"alpha": 0.05},
+    "ranklist": {"skip": 0.5},
+    "adpo-list": {"tau": 0.2},
+    "infonca": {"tau": 0.1},
+    "nca": {"tau": 0.02},
+    "exo": {"tau": 0.3},
+    "dpo": {"label_smoothing": 0.0},
+    "robust-dpo": {"label_smoothing": 0.1},
+    "simpo": {"gamma": 0.5},
+    "r-dpo": {"alpha": 0.01},
+    "f-dpo-alpha": {"alpha": 0.5},
+    "rpo": {"alpha": 1.0},
+    "cpo": {"alpha": 1.0},
+    "dpo-positive": {"penalty": 5.0},
+    "discopop": {"tau": 0.05},
+    "adpo": {"tau": 1.0, "sharpness": 0.5},
+    "madpo": {"tau": 1.0, "slope": 0.5, "most": 3.0},
+    "reward-gap": {"eta": 1.0},
+    "modpo": {"weight": 0.5},
+    "aot": {"label_smoothing": 0.0},
+    "aot-unpaired": {"label_smoothing": 0.0},
+    "davidson": {"nu": 1.0},
+    "rao-kupper": {"nu": 3.0},
+    "reward-bradley-terry": {"label_smoothing": 0.0},
+    "reward-davidson": {"nu": 1.0},
+    "reward-gpm": {"tau": 0.1},
+    "ld-dpo": {"alpha": 0.5},
+    "tdpo2": {"alpha": 0.5},
+}

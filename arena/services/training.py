@@ -18,8 +18,15 @@ from arena.services.contestants import check_checkpoint, create_contestant
 from arena.services.data_sets import data_set_folder, verify_data_set
 from arena.services.objectives import NEED_REWARDS, OBJECTIVES, REWARD_MODELS
 from arena.services.responses import plan_generation
-from arena.services.training_plans import Plan, plan_training, suggested_settings
-from arena.services.training_settings import CHOICES, PARAMETERS, checked_parameters, nearest
+from arena.services.training_plans import Plan, plan_training
+from arena.services.training_settings import (
+    CHOICES,
+    PARAMETERS,
+    check_options,
+    checked_parameters,
+    nearest,
+)
+from arena.services.training_suggestions import suggested_settings
 
 LEAST_RANKINGS = 10
 
@@ -47,6 +54,7 @@ def request_training(
         suggested = suggested_settings(base=base, data_set=data_set)
         objective, parameters = suggested.pop("objective"), {**suggested, **parameters}
     _check_objective(objective)
+    check_options(objective, parameters.get("objective_options", {}))
     _check_reward_model(objective, parameters, base)
     name = _free_name(base, data_set, name)
     run = TrainingRun.objects.create(
@@ -92,11 +100,8 @@ def run_config(run: TrainingRun) -> dict[str, Any]:
     """
     check_checkpoint(run.base.checkpoint)
     verify_data_set(run.data_set)
-    defaults = {name: default for name, (default, _, _) in PARAMETERS.items() if default is not None}
     return {
-        **defaults,
-        **{name: options[0] for name, options in CHOICES.items()},
-        **run.parameters,
+        **all_settings(run),
         "reward_model": _reward_folder(run),
         "data": str(data_set_folder(run.data_set)),
         "base": run.base.checkpoint,
@@ -106,6 +111,13 @@ def run_config(run: TrainingRun) -> dict[str, Any]:
         # The base answers with its system prompt, so it is trained with it too.
         "system_prompt": run.base.system_prompt or None,
     }
+
+
+def all_settings(run: TrainingRun) -> dict[str, Any]:
+    """What was set for the run, and what is taken without a word."""
+    defaults = {name: default for name, (default, _, _) in PARAMETERS.items() if default is not None}
+    chosen = {name: options[0] for name, options in CHOICES.items()}
+    return {**defaults, **chosen, **run.parameters}
 
 
 def record_metric(run: TrainingRun, step: int, values: Mapping[str, Any]) -> None:

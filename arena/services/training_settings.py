@@ -7,6 +7,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from arena.errors import BadInput
+from arena.services.objectives import OPTIONS
 
 # What may be set, what it is without a word, and the least and the most (None: no number).
 PARAMETERS: dict[str, tuple[Any, float, float]] = {
@@ -37,6 +38,12 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "schedule": ("cosine", "linear", "constant"),
 }
 OBJECTS = ("lora", "objective_options", "criteria")
+# Of an adapter; the layers that get one are named in `target_modules`, which no form asks for.
+LORA_NUMBERS: dict[str, tuple[float, float, float]] = {
+    "r": (16, 1, 4096),
+    "alpha": (32, 1, 65_536),
+    "dropout": (0.0, 0, 0.99),
+}
 SWITCHES = ("gradient_checkpointing", "gradient_cache", "merge_votes", "compile", "dry_run")
 VOTE_WEIGHTS = ("reliability", "confidence", "strength", "propensity")
 WHOLE = {
@@ -50,6 +57,8 @@ WHOLE = {
     "kl_prompts",
     "sft_epochs",
     "checkpoint_every_steps",
+    "r",
+    "alpha",
 }
 
 
@@ -59,8 +68,7 @@ def checked_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in parameters.items():
         checked[name] = value
         if name in OBJECTS:
-            if not isinstance(value, dict):
-                raise BadInput(_("%(name)s must be an object.") % {"name": name})
+            checked[name] = _checked_object(name, value)
         elif name in SWITCHES:
             if not isinstance(value, bool):
                 raise BadInput(
@@ -86,7 +94,21 @@ def checked_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
             raise BadInput(
                 _("There is no training parameter %(name)r. %(hint)s") % {"name": name, "hint": hint}
             )
+    if checked.get("merge_votes") and checked.get("criteria"):
+        raise BadInput(_("Set merge_votes or criteria, not both: each makes one ranking of several."))
     return checked
+
+
+def check_options(objective: str, options: Mapping[str, Any]) -> None:
+    """Raise BadInput where the objective has no such option, or a value is no number."""
+    known = OPTIONS.get(objective, {})
+    for name, value in options.items():
+        if name not in known:
+            hint = nearest(name, list(known)) if known else _("It has none.")
+            words = {"objective": objective, "name": name, "hint": hint}
+            raise BadInput(_("%(objective)s has no option %(name)r. %(hint)s") % words)
+        if not _is_number(value):
+            raise BadInput(_("%(name)s is %(value)r; it must be a number.") % {"name": name, "value": value})
 
 
 def nearest(name: str, known: list[str]) -> str:
@@ -96,10 +118,28 @@ def nearest(name: str, known: list[str]) -> str:
     return _("Known are %(known)s.") % {"known": ", ".join(known)}
 
 
-def _checked_number(name: str, value: Any) -> int | float:
-    _default, least, most = PARAMETERS[name]
-    numeric = isinstance(value, int | float) and not isinstance(value, bool)
-    if not numeric or not least <= value <= most or (name in WHOLE and value != int(value)):
+def _checked_object(name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise BadInput(_("%(name)s must be an object.") % {"name": name})
+    if name != "lora":
+        return value
+    checked = dict(value)
+    for inner, given in value.items():
+        if inner in LORA_NUMBERS:
+            checked[inner] = _checked_number(inner, given, LORA_NUMBERS[inner])
+        elif inner != "target_modules":
+            hint = nearest(inner, [*LORA_NUMBERS, "target_modules"])
+            raise BadInput(_("There is no %(name)r in lora. %(hint)s") % {"name": inner, "hint": hint})
+    return checked
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _checked_number(name: str, value: Any, known: tuple[Any, float, float] | None = None) -> int | float:
+    _default, least, most = known or PARAMETERS[name]
+    if not _is_number(value) or not least <= value <= most or (name in WHOLE and value != int(value)):
         sentence = (
             _("%(name)s is %(value)r; it must be a whole number from %(least)g to %(most)g.")
             if name in WHOLE

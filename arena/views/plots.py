@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from math import ceil, floor, isfinite, log10
 from typing import Any
 
-MOST_POINTS = 240
-
 
 @dataclass(frozen=True)
 class Tick:
@@ -24,17 +22,6 @@ class Axis:
         """Percent along the axis, as an SVG length: never localised, never out of the frame."""
         share = (value - self.low) / (self.high - self.low)
         return f"{100 * min(1.0, max(0.0, share)):.2f}%"
-
-
-@dataclass(frozen=True)
-class Curve:
-    title: str
-    path: str  # in a frame of 100 × 100
-    low: str
-    high: str
-    last: str
-    first_step: int
-    last_step: int
 
 
 def interval_axis(rows: Sequence[Mapping[str, Any]]) -> Axis | None:
@@ -67,36 +54,6 @@ def with_places(rows: Iterable[Mapping[str, Any]], axis: Axis | None) -> list[di
         )
         placed.append({**row, **places})
     return placed
-
-
-def curve(title: str, points: Sequence[tuple[int, float]]) -> Curve | None:
-    """A line through (step, value) in a frame of 100 × 100, thinned to 241 points. None below two."""
-    points = [(step, value) for step, value in points if isfinite(value)]
-    if len(points) < 2:
-        return None
-    if len(points) > MOST_POINTS:
-        stride = ceil(len(points) / MOST_POINTS)
-        points = [*points[:-1:stride], points[-1]]
-    steps, values = zip(*points, strict=True)
-    width = (steps[-1] - steps[0]) or 1
-    height = (max(values) - min(values)) or 1
-    marks = [
-        f"{100 * (step - steps[0]) / width:.2f} {100 - 100 * (value - min(values)) / height:.2f}"
-        for step, value in points
-    ]
-    return Curve(
-        title=title,
-        path="M" + "L".join(marks),
-        low=_short(min(values)),
-        high=_short(max(values)),
-        last=_short(values[-1]),
-        first_step=steps[0],
-        last_step=steps[-1],
-    )
-
-
-def _short(value: float) -> str:
-    return f"{value + 0.0:.3g}"  # minus nought is nought
 
 
 def _known(value: Any) -> bool:

@@ -6,88 +6,28 @@ from urllib.parse import urlencode
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import ngettext
 
 from arena.models import Arena, TrainingRun
 from arena.services import overview
-from arena.services.objectives import GROUPS, USUAL
+from arena.services.judgement import judgement_of
+from arena.services.objectives import GROUPS, OPTIONS, USUAL
 from arena.services.training import reward_models_of
-from arena.services.training_plans import suggested_settings, written
-from arena.services.training_settings import CHOICES, PARAMETERS, VOTE_WEIGHTS
-
-NUMBERS = {
-    "beta": (
-        gettext_lazy("Beta"),
-        gettext_lazy("How closely the new model stays to the base: larger stays closer."),
-    ),
-    "learning_rate": (
-        gettext_lazy("Learning rate"),
-        gettext_lazy(
-            "The size of a step. 4e-4 suits models of a million parameters, 5e-6 those of billions."
-        ),
-    ),
-    "epochs": (gettext_lazy("Epochs"), gettext_lazy("How often each ranking is seen.")),
-    "batch_size": (gettext_lazy("Batch size"), gettext_lazy("Rankings per step.")),
-    "sft_weight": (
-        gettext_lazy("SFT weight"),
-        gettext_lazy("How much the preferred responses are also learnt as they are. 0 turns it off."),
-    ),
-    "seed": (gettext_lazy("Seed"), gettext_lazy("The same seed and data give the same run.")),
-    "sft_epochs": (
-        gettext_lazy("Warm-up epochs"),
-        gettext_lazy("Passes over the best responses first, for a base that cannot answer yet."),
-    ),
-}
-WHOLE = {"epochs", "batch_size", "seed", "sft_epochs"}
-PICKED = {
-    "method": (
-        gettext_lazy("What is trained"),
-        {
-            "full": gettext_lazy("All weights"),
-            "lora": gettext_lazy("An adapter (LoRA)"),
-            "qlora": gettext_lazy("An adapter on four-bit weights (QLoRA, needs bitsandbytes on the worker)"),
-        },
-    ),
-    "credit": (
-        gettext_lazy("What the vote is about"),
-        {
-            "whole": gettext_lazy("The whole response"),
-            "spans": gettext_lazy("The parts that voters marked"),
-            "first-step": gettext_lazy("The first line in which responses differ"),
-        },
-    ),
-    "curriculum": (
-        gettext_lazy("Order"),
-        {
-            "none": gettext_lazy("All pairs from the start"),
-            "easy-to-hard": gettext_lazy("Clear pairs first (pairwise objectives)"),
-        },
-    ),
-}
-SWITCHES = {
-    "merge_votes": gettext_lazy("Votes on the same responses become shares"),
-    "gradient_checkpointing": gettext_lazy("Save memory: compute activations twice"),
-    "gradient_cache": gettext_lazy("Save more memory: one response at a time"),
-}
-WEIGHTS = {
-    "reliability": gettext_lazy("How often the voter agrees with others"),
-    "confidence": gettext_lazy("How sure the voter was"),
-    "strength": gettext_lazy("How much better the best was"),
-    "propensity": gettext_lazy("How rarely the battle is drawn"),
-}
-ADVANCED = ("objective_options", "vote_weights", "reward_model", *PICKED, *SWITCHES, "sft_epochs")
-
-
-def _number(name: str) -> forms.Field:
-    """The field of a training parameter, with the service's default and limits."""
-    default, least, most = PARAMETERS[name]
-    label, help_text = NUMBERS[name]
-    common: dict[str, Any] = {"initial": default, "required": False, "help_text": help_text, "label": label}
-    if name in WHOLE:
-        return forms.IntegerField(min_value=int(least), max_value=int(most), **common)
-    field = forms.FloatField(min_value=least, max_value=most, **common)
-    field.widget.attrs["step"] = "any"
-    return field
+from arena.services.training_settings import CHOICES, VOTE_WEIGHTS
+from arena.services.training_suggestions import suggested_settings, written
+from arena.views.training_fields import (
+    ADVANCED,
+    ESSENTIAL,
+    LORA,
+    NUMBERS,
+    PICKED,
+    SECTIONS,
+    SWITCHES,
+    WEIGHTS,
+    number,
+    title_of,
+    usual,
+)
 
 
 def _suggested(bases: Any, data_sets: Any, asked: dict[str, Any]) -> dict[str, Any]:
@@ -111,11 +51,14 @@ def again(run: TrainingRun) -> str:
     """The query with which the form begins with this run's settings; what it has no field for is left out."""
     asked: dict[str, Any] = {"base": run.base_id, "data_set": run.data_set_id, "objective": run.objective}
     for name in (*NUMBERS, *PICKED, *SWITCHES, "vote_weights", "reward_model"):
-        if value := run.parameters.get(name):
+        value = run.parameters.get(name)
+        if value is not None and value is not False:
             asked[name] = value
-    options = run.parameters.get("objective_options") or {}
-    if options:
-        asked["objective_options"] = written(options)
+    for name in ("objective_options", "criteria"):
+        if value := run.parameters.get(name):
+            asked[name] = written(value)
+    lora = run.parameters.get("lora") or {}
+    asked |= {field: lora[name] for field, name in LORA.items() if name in lora}
     if run.held_back:
         asked["held_back"] = "on"
     return urlencode(asked, doseq=True)
@@ -172,22 +115,27 @@ class TrainingForm(forms.Form):
 
     def _add_settings(self, arena: Arena) -> None:
         for name in NUMBERS:
-            self.fields[name] = _number(name)
-        self.fields["objective_options"] = forms.CharField(
-            required=False,
-            label=_("Options of the objective"),
-            help_text=_("As name=number, separated by commas. Empty: its own defaults."),
+            self.fields[name] = number(name)
+        self.fields["objective_options"] = NumbersField(
+            example="tau=0.2",
+            label=title_of("objective_options"),
+            help_text=_("As name=number, separated by commas. Empty: the objective's own."),
+        )
+        self.fields["criteria"] = NumbersField(
+            example="overall=1",
+            label=title_of("criteria"),
+            help_text=_criteria_help(arena),
         )
         self.fields["vote_weights"] = forms.MultipleChoiceField(
             choices=[(name, WEIGHTS[name]) for name in VOTE_WEIGHTS],
             required=False,
-            label=_("Votes count more by"),
+            label=title_of("vote_weights"),
             widget=forms.CheckboxSelectMultiple,
         )
         self.fields["reward_model"] = forms.ModelChoiceField(
             reward_models_of(arena),
             required=False,
-            label=_("Reward model"),
+            label=title_of("reward_model"),
             empty_label=_("None"),
             help_text=_("For objectives that need one, and for the win rate against the base."),
         )
@@ -197,45 +145,42 @@ class TrainingForm(forms.Form):
         for name, label in SWITCHES.items():
             self.fields[name] = forms.BooleanField(required=False, label=label)
 
-    def clean_objective_options(self) -> dict[str, float]:
-        options = {}
-        for part in filter(None, (one.strip() for one in self.cleaned_data["objective_options"].split(","))):
-            name, _equals, value = part.partition("=")
-            try:
-                options[name.strip()] = float(value)
-            except ValueError:
-                raise ValidationError(
-                    _('"%(part)s" is not name=number, as in tau=0.2.') % {"part": part}
-                ) from None
-        return options
-
     def essentials(self) -> list[forms.BoundField]:
         return [self[name] for name in ("base", "data_set", "name", "objective")]
 
     def numbers(self) -> list[forms.BoundField]:
-        return [self[name] for name in NUMBERS if name not in ADVANCED]
+        return [self[name] for name in ESSENTIAL]
 
-    def advanced(self) -> list[forms.BoundField]:
-        return [self[name] for name in ADVANCED]
+    def sections(self) -> list[tuple[Any, list[dict[str, Any]]]]:
+        """The further settings by what they are for; `is_ticked` are those with boxes to tick."""
+        ticked = {*SWITCHES, "vote_weights"}
+        return [
+            (title, [{"shown": self[name], "is_ticked": name in ticked} for name in names])
+            for title, names in SECTIONS
+        ]
+
+    def options(self) -> list[tuple[str, str]]:
+        """The objectives that have numbers of their own, and these."""
+        return [(name, written(own)) for name, own in sorted(OPTIONS.items())]
 
     def opens_advanced(self) -> bool:
         """Whether one of the further settings is wrong, or is not what it is without a word."""
-        given = {name: self[name].value() for name in ADVANCED}
-        usual = {"sft_epochs": 0, **{name: CHOICES[name][0] for name in PICKED}}
-        set_ones = [name for name, value in given.items() if value and str(value) != str(usual.get(name))]
+        # How often held-out prompts are looked at is always suggested, and nothing to look into.
+        given = {name: self[name].value() for name in ADVANCED if name != "eval_every_steps"}
+        set_ones = [name for name, value in given.items() if not _is_usual(name, value)]
         return bool(set_ones) or any(name in self.errors for name in ADVANCED)
 
     def wanted(self) -> dict[str, Any]:
-        """The arguments of `request_training`."""
+        """The arguments of `request_training`; of the further settings what differs from the usual."""
         data = self.cleaned_data
-        parameters = {name: data[name] for name in NUMBERS if data[name] is not None}
-        for name in (*PICKED, *SWITCHES, "vote_weights", "objective_options"):
-            if data[name] and data[name] != CHOICES.get(name, ("",))[0]:
+        parameters = {name: data[name] for name in ESSENTIAL if data[name] is not None}
+        for name in ADVANCED:
+            if name not in LORA and name != "reward_model" and not _is_usual(name, data[name]):
                 parameters[name] = data[name]
         if data["reward_model"]:
             parameters["reward_model"] = data["reward_model"].pk
-        if not parameters.get("sft_epochs"):
-            parameters.pop("sft_epochs", None)
+        if lora := {inner: data[name] for name, inner in LORA.items() if not _is_usual(name, data[name])}:
+            parameters["lora"] = lora
         return {
             "base": data["base"],
             "data_set": data["data_set"],
@@ -244,3 +189,42 @@ class TrainingForm(forms.Form):
             "parameters": parameters,
             "held_back": data["held_back"],
         }
+
+
+def _is_usual(name: str, value: Any) -> bool:
+    """Whether a setting of the form, as typed or as read, is what it is where nobody says anything."""
+    if value is None or value is False or (isinstance(value, str | list | dict) and not value):
+        return True
+    try:
+        return float(value) == usual(name)
+    except (TypeError, ValueError):
+        return bool(value == usual(name))
+
+
+def _criteria_help(arena: Arena) -> str:
+    """What the arena asks beside the ranking."""
+    asked = ", ".join(f"{one.key}=0.5" for one in judgement_of(arena).criteria)
+    if not asked:
+        return _("This arena asks for no criteria: leave it empty.")
+    return _("As in %(example)s. Empty: the ranking alone.") % {"example": f"overall=1, {asked}"}
+
+
+class NumbersField(forms.CharField):
+    """Several numbers by name, as name=number separated by commas."""
+
+    def __init__(self, *, example: str, **options: Any) -> None:
+        super().__init__(required=False, **options)
+        self.example = example
+
+    def to_python(self, value: Any) -> Any:
+        numbers = {}
+        for part in filter(None, (one.strip() for one in (value or "").split(","))):
+            name, _equals, given = part.partition("=")
+            try:
+                numbers[name.strip()] = float(given)
+            except ValueError:
+                raise ValidationError(
+                    _('"%(part)s" is not name=number, as in %(example)s.')
+                    % {"part": part, "example": self.example}
+                ) from None
+        return numbers

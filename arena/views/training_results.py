@@ -1,6 +1,9 @@
 """After a training run: runs beside each other, promotion, and the files to take away."""
 
-from collections.abc import Iterable
+import csv
+import json
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from django.contrib import messages
@@ -13,13 +16,17 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from arena.errors import BadInput, NotFound
+from arena.models import TrainingRun
 from arena.services import overview
 from arena.services.archives import zipped
 from arena.services.model_cards import model_card
 from arena.services.training import can_be_promoted, promote, run_folder
 from arena.services.training_comparison import MOST_COMPARED, Line, differences, results
+from arena.views.curves import Chart, charts_beside
 from arena.views.entry import PageRequest, arena_page, enter_as_manager, person
-from arena.views.training_runs import FIGURES, FRESH, PARTS, progress
+from arena.views.training_fields import shown, title_of
+from arena.views.training_figures import FIGURES, FRESH, rounded
+from arena.views.training_runs import PARTS
 
 
 @require_POST
@@ -52,7 +59,7 @@ def compare_runs(request: PageRequest, slug: str) -> HttpResponse:
         "runs": runs,
         "settings": _lines(differences(runs)),
         "figures": _lines(results(runs)),
-        "curves": [{"run": run, **progress(run)} for run in runs],
+        "charts": _charts(runs),
         "promotable": {run.pk for run in runs if can_be_promoted(run)},
     }
     return render(request, "arena/training_compare.html", context)
@@ -65,26 +72,41 @@ ARENA = {
 }
 
 
-def _title(name: str) -> Any:
-    """What a setting or a figure is called on the page; settings by their own names."""
-    own = {"base": _("Base"), "data_set": _("Data set"), "objective": _("Objective")}
-    return own.get(name) or FIGURES.get(name) or FRESH.get(name) or name
+TITLES: dict[str, dict[str, Any]] = {
+    "after": {name: told[0] for name, told in FIGURES.items()},
+    "fresh": {name: told[0] for name, told in FRESH.items()},
+    "arena": ARENA,
+}
 
 
-def _lines(lines: Iterable[Line]) -> list[tuple[Any, tuple[Any, ...]]]:
-    """Titles and values as they are shown: figures to four places."""
-    titles = {"fresh": FRESH, "arena": ARENA}
+def _title(line: Line) -> Any:
+    """What a setting or a figure is called on the page."""
+    return title_of(line.name) if line.part == "settings" else TITLES[line.part][line.name]
+
+
+def _lines(lines: Iterable[Line]) -> list[tuple[Any, tuple[dict[str, Any], ...]]]:
+    """Titles, and values as they are shown with their intervals: figures to four places."""
     return [
-        (titles[line.part][line.name] if line.part in titles else _title(line.name), _rounded(line))
+        (
+            _title(line),
+            tuple(
+                {"value": _shown(line, value), "interval": interval and [rounded(end, 3) for end in interval]}
+                for value, interval in zip_longest(line.values, line.intervals)
+            ),
+        )
         for line in lines
     ]
 
 
-def _rounded(line: Line) -> tuple[Any, ...]:
+def _shown(line: Line, value: Any) -> Any:
     if line.part == "settings":
-        return line.values
-    places = 0 if line.part == "arena" else 4
-    return tuple(round(one, places) + 0.0 if isinstance(one, float) else one for one in line.values)
+        return None if value is None else shown(line.name, value)
+    return rounded(value, 0 if line.part == "arena" else 4)
+
+
+def _charts(runs: Sequence[TrainingRun]) -> list[Chart]:
+    told = [(run.name, list(run.metrics.values_list("step", "values"))) for run in runs]
+    return charts_beside(told, objectives=[run.objective for run in runs])
 
 
 @never_cache
@@ -114,3 +136,23 @@ def card(request: PageRequest, slug: str, pk: int) -> HttpResponse:
     response = HttpResponse(model_card(run), content_type="text/markdown; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{arena.slug}-{run.pk}-README.md"'
     return response
+
+
+@never_cache
+@require_GET
+def metrics(request: PageRequest, slug: str, pk: int) -> HttpResponse:
+    """Every figure of every step as CSV, a column each; lists and groups as JSON."""
+    arena = enter_as_manager(request, slug)
+    run = overview.get_training_run(arena=arena, pk=pk)
+    rows = list(run.metrics.values_list("step", "values"))
+    names = list(dict.fromkeys(name for _step, values in rows for name in values))
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{arena.slug}-{run.pk}-figures.csv"'
+    table = csv.writer(response)
+    table.writerow(["step", *names])
+    table.writerows([step, *(_cell(values.get(name)) for name in names)] for step, values in rows)
+    return response
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value

@@ -1,56 +1,40 @@
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from arena.errors import BadInput
 from arena.models import Arena, TrainingRun
 from arena.services import lineage, overview
-from arena.services.training import can_be_promoted, plan_checked, request_training, run_folder
-from arena.services.training_comparison import verdict
+from arena.services.objectives import REWARD_MODELS
+from arena.services.training import (
+    all_settings,
+    can_be_promoted,
+    plan_checked,
+    request_training,
+    run_folder,
+)
+from arena.services.training_comparison import against_base, verdict
 from arena.services.training_plans import Plan, in_words
+from arena.services.training_reading import FALLEN, readings
+from arena.views.behind_words import comparison
+from arena.views.curves import charts_of
 from arena.views.entry import PageRequest, arena_page, enter_as_manager, person
-from arena.views.plots import Curve, curve
+from arena.views.training_fields import shown, title_of
+from arena.views.training_figures import (
+    groups_of,
+    heading_of_held_out,
+    heading_of_samples,
+    held_out_figures,
+    sample_figures,
+)
 from arena.views.training_form import TrainingForm, again
 
-# What the trainer reports of a step, in the order drawn. Other numbers are kept but not drawn.
-CURVES = {
-    "loss": gettext_lazy("Loss"),
-    "margin": gettext_lazy("Reward margin"),
-    "accuracy": gettext_lazy("Pairs in the voters' order"),
-    "kendall_tau": gettext_lazy("Kendall's tau"),
-    "winner_log_ratio": gettext_lazy("Log-probability of the best, against the base"),
-    "other_log_ratio": gettext_lazy("Log-probability of the others, against the base"),
-    "grad_norm": gettext_lazy("Size of the gradient"),
-    "length": gettext_lazy("Length of responses, tokens"),
-    "eval_loss": gettext_lazy("Loss on held-out prompts"),
-    "eval_margin": gettext_lazy("Reward margin on held-out prompts"),
-    "eval_accuracy": gettext_lazy("Held-out pairs in the voters' order"),
-    "eval_kendall_tau": gettext_lazy("Kendall's tau on held-out prompts"),
-    "eval_ranking_accuracy": gettext_lazy("Held-out pairs in order by probability itself"),
-}
-# What is seen at the end, in the order told.
-FIGURES = {
-    "accuracy": gettext_lazy("Held-out pairs in the voters' order"),
-    "kendall_tau": gettext_lazy("Kendall's tau"),
-    "ranking_accuracy": gettext_lazy("Pairs in order by probability itself"),
-    "idealised_accuracy": gettext_lazy("The same, had the votes been learnt perfectly"),
-    "loss": gettext_lazy("Loss"),
-    "winner_log_ratio": gettext_lazy("Log-probability of the best, against the base"),
-}
-FRESH = {
-    "sequence_kl": gettext_lazy("Sequence KL from the base, nats"),
-    "win_rate": gettext_lazy("Win rate against the base, by the reward model"),
-    "length": gettext_lazy("Length, tokens"),
-    "ended": gettext_lazy("Share that came to an end"),
-    "distinct": gettext_lazy("Share of different responses"),
-    "repetition": gettext_lazy("Share of repeated runs of four tokens"),
-}
 PARTS = ("model", "adapter")
 
 
@@ -77,9 +61,27 @@ def training_runs(request: PageRequest, slug: str) -> HttpResponse:
         "runs": overview.training_runs_of(arena),
         "form": form,
         "plan": plan,
-        "takes": in_words(plan.seconds) if plan and plan.seconds is not None else "",
+        "time": _time(plan) if plan else "",
+        "suggestions": [
+            {"title": title_of(one.name), "written": one.written, "reason": one.reason}
+            for one in (plan.suggestions if plan else ())
+        ],
     }
     return render(request, "arena/training_runs.html", context, status=400 if form.errors else 200)
+
+
+def _time(plan: Plan) -> str:
+    """How long it would take and by what that is known; "" where it is not."""
+    if plan.time is None:
+        return ""
+    told = in_words(plan.time.seconds)
+    if plan.time.runs == 1:
+        return _("%(time)s, by the speed of one earlier run; reckon with half to twice") % {"time": told}
+    words = {"runs": plan.time.runs, "least": in_words(plan.time.least), "most": in_words(plan.time.most)}
+    return _("%(time)s, by the speed of %(runs)s earlier runs (%(least)s to %(most)s)") % {
+        "time": told,
+        **words,
+    }
 
 
 def _plan(form: TrainingForm) -> Plan:
@@ -115,29 +117,34 @@ def training_run(request: PageRequest, slug: str, pk: int) -> HttpResponse:
 
 
 def progress(run: TrainingRun) -> dict[str, Any]:
-    """The curves of what the trainer has reported so far, and whether the best are becoming less likely."""
-    points: dict[str, list[tuple[int, float]]] = {name: [] for name in CURVES}
-    for step, values in run.metrics.values_list("step", "values"):
-        for name in CURVES.keys() & values.keys():
-            if isinstance(values[name], int | float):
-                points[name].append((step, float(values[name])))
-    drawn: list[Curve | None] = [curve(str(title), points[name]) for name, title in CURVES.items()]
-    newest = [value for _step, value in points["winner_log_ratio"][-5:]]
-    displaced = bool(newest) and sum(newest) / len(newest) < -1.0
-    return {"curves": [one for one in drawn if one is not None], "displaced": displaced}
+    """The charts of what the trainer has reported so far, and whether the best are becoming less likely."""
+    rows = list(run.metrics.values_list("step", "values"))
+    falls = [values["winner_log_ratio"] for _step, values in rows if _is_known(values, "winner_log_ratio")][
+        -5:
+    ]
+    rewards = run.objective.startswith(REWARD_MODELS)  # that is a reward then, and may be anything
+    displaced = bool(falls) and not rewards and sum(falls) / len(falls) < FALLEN
+    return {
+        "charts": charts_of(rows, objective=run.objective),
+        # What is said of the end says it better.
+        "displaced": displaced and run.completed_at is None,
+    }
+
+
+def _is_known(values: Mapping[str, Any], name: str) -> bool:
+    return isinstance(values.get(name), int | float)
 
 
 def outcome(run: TrainingRun) -> dict[str, Any]:
     """What the page tells of a run that is over."""
     summary = run.summary
     return {
-        "figures": _figures(summary),
-        "fresh": [
-            (title, summary["fresh"][name])
-            for name, title in FRESH.items()
-            if (summary.get("fresh") or {}).get(name) is not None
-        ],
-        "groups": (summary.get("after") or {}).get("groups") or [],
+        "readings": readings(run),
+        "figures": held_out_figures(run),
+        "held_out_title": heading_of_held_out(run),
+        "fresh": sample_figures(run),
+        "fresh_title": heading_of_samples(run),
+        "groups": groups_of(run),
         "dry_run": summary if summary.get("dry_run") else None,
         "takes": in_words(summary["estimated_seconds"]) if summary.get("dry_run") else "",
         "steps": summary.get("steps"),
@@ -145,19 +152,18 @@ def outcome(run: TrainingRun) -> dict[str, Any]:
         "parts": [part for part in PARTS if run.completed_at and (run_folder(run) / part).is_dir()],
         "promotable": can_be_promoted(run),
         "verdict": verdict(run),
+        "against_base": _against_base(run),
+        "settings": _settings(run),
     }
 
 
-def _figures(summary: dict[str, Any]) -> list[tuple[Any, Any, Any]]:
-    """Title, before, after."""
-    before, after = summary.get("before") or {}, summary.get("after") or {}
-    return [
-        (title, _rounded(before.get(name)), _rounded(after[name]))
-        for name, title in FIGURES.items()
-        if after.get(name) is not None
-    ]
+def _against_base(run: TrainingRun) -> dict[str, Any] | None:
+    """The result and its base on the leaderboard, in sentences; None before both have a rating."""
+    found = against_base(run)
+    return comparison(found) if found else None
 
 
-def _rounded(value: Any) -> Any:
-    """To four places; minus nought is nought."""
-    return round(value, 4) + 0.0 if isinstance(value, float) else value
+def _settings(run: TrainingRun) -> list[tuple[Any, Any, bool]]:
+    """Title, value, and whether it was set for this run and is not what it is without a word."""
+    settings = all_settings(run)
+    return [(title_of(name), shown(name, value), name in run.parameters) for name, value in settings.items()]

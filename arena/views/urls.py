@@ -43,6 +43,7 @@ urlpatterns = [
     path(ARENA + "training-runs/compare/", training_results.compare_runs, name="compare_runs"),
     path(ARENA + "training-runs/<int:pk>/", training_runs.training_run, name="training_run"),
     path(ARENA + "training-runs/<int:pk>/promote/", training_results.promote_run, name="promote_run"),
+    path(ARENA + "training-runs/<int:pk>/figures.csv", training_results.metrics, name="training_metrics"),
     path(ARENA + "training-runs/<int:pk>/README.md", training_results.card, name="training_card"),
     path(
         ARENA + "training-runs/<int:pk>/<slug:part>.zip", training_results.download_part, name="training_part"

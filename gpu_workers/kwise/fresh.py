@@ -9,6 +9,7 @@ import torch
 
 from gpu_workers.kwise.data import Ranking, RankingData
 from gpu_workers.kwise.encoding import EncodedRanking, encode_prompt
+from gpu_workers.kwise.metrics import error_of_ratio
 from gpu_workers.kwise.models import Base
 from gpu_workers.kwise.policy import Policy
 from gpu_workers.kwise.reward_model import RewardModel
@@ -20,8 +21,9 @@ BATCH = 32
 def compare_with_base(
     policy: Policy, data: RankingData, asked: Sequence[tuple[int, ...]], *, longest: int
 ) -> dict[str, Any] | None:
-    """Sequence KL and shape of fresh samples of at most `longest` tokens on some of the prompts `asked`, and
-    with a reward model how often it likes them better than the base's. None where no prompt is wanted.
+    """Sequence KL and shape of fresh samples of at most `longest` tokens on some of the prompts `asked`, with
+    the shape of the base's own as "before", and with a reward model how often it likes them better than the
+    base's. None where no prompt is wanted.
     """
     base, config = policy.base, policy.config
     prompts = [prompt for prompt in dict.fromkeys(asked) if prompt][: config.kl_prompts]
@@ -30,21 +32,20 @@ def compare_with_base(
     longest = min(longest, base.context - max(map(len, prompts)))
     samples = sample_responses(base, prompts, longest=longest, seed=config.seed)
     own = sequence_log_probabilities(base, base.model, samples, policy.score)
-    parents = None
     with policy.as_base():
         before = sequence_log_probabilities(base, base.model, samples, policy.score)
-        if config.reward_model:
-            parents = sample_responses(base, prompts, longest=longest, seed=config.seed + 1)
-    seen = describe(samples, own, before, base.tokenizer.eos_token_id)
-    if parents is not None:
-        seen["win_rate"] = win_rate(policy, data, samples, parents)
-    return seen
+        parents = sample_responses(base, prompts, longest=longest, seed=config.seed + 1)
+    end = base.tokenizer.eos_token_id
+    seen = {**divergence(own, before), **describe(samples, end), "before": describe(parents, end)}
+    return {**seen, **(win_rate(policy, data, samples, parents) if config.reward_model else {})}
 
 
 def win_rate(
     policy: Policy, data: RankingData, samples: Sequence[EncodedRanking], parents: Sequence[EncodedRanking]
-) -> float:
-    """How often the reward model likes a fresh sample better than the parent's on the same prompt."""
+) -> dict[str, float | None]:
+    """How often the reward model likes a fresh sample better than the parent's on the same prompt, with the
+    standard error over prompts.
+    """
     base, config = policy.base, policy.config
     judge = RewardModel.open(Path(config.reward_model or ""), config)
     chats = messages_by_prompt(base, [*data.held_out, *data.train], config.system_prompt)
@@ -52,7 +53,10 @@ def win_rate(
         judge.prefers(chats[one.prompt], text_of(base, one), text_of(base, other), config.system_prompt)
         for one, other in zip(samples, parents, strict=True)
     ]
-    return round(sum(sure) / len(sure), 4)
+    return {
+        "win_rate": round(sum(sure) / len(sure), 4),
+        "win_rate_se": error_of_ratio(torch.tensor(sure), torch.ones(len(sure))),
+    }
 
 
 def sample_responses(
@@ -120,20 +124,23 @@ def sequence_log_probabilities(
     return values
 
 
-def describe(
-    fresh: Sequence[EncodedRanking], policy: list[float], reference: list[float], end: int
-) -> dict[str, Any]:
-    """The sequence KL to the reference in nats, with its standard error, and the shape of the texts."""
+def divergence(policy: Sequence[float], reference: Sequence[float]) -> dict[str, float | None]:
+    """The sequence KL to the reference in nats, from samples of the policy, with its standard error."""
     ratios = torch.tensor(policy) - torch.tensor(reference)
+    return {
+        "sequence_kl": round(float(ratios.mean()), 4),
+        "sequence_kl_se": error_of_ratio(ratios, torch.ones_like(ratios)),
+    }
+
+
+def describe(fresh: Sequence[EncodedRanking], end: int) -> dict[str, Any]:
+    """How many texts these are, and their shape."""
     lengths = torch.tensor([float(len(ranking.responses[0])) for ranking in fresh])
-    distinct = len({ranking.responses[0] for ranking in fresh}) / len(fresh)
     return {
         "samples": len(fresh),
-        "sequence_kl": round(float(ratios.mean()), 4),
-        "sequence_kl_se": round(float(ratios.std() / len(fresh) ** 0.5), 4) if len(fresh) > 1 else None,
         "length": round(float(lengths.mean()), 2),
         "ended": round(sum(ranking.responses[0][-1] == end for ranking in fresh) / len(fresh), 4),
-        "distinct": round(distinct, 4),
+        "distinct": round(len({ranking.responses[0] for ranking in fresh}) / len(fresh), 4),
         "repetition": round(sum(repetition(one.responses[0]) for one in fresh) / len(fresh), 4),
     }
 

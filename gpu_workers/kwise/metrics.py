@@ -55,7 +55,8 @@ def watch(scores: Scores, votes: VoteBatch, *, beta: float) -> dict[str, Any]:
     2405.19534, eq. 5: log pi_ref apart plus log(a / (1 - a)) / beta, a the share of voters for the pair);
     rewards_by_place: mean reward of 1st, 2nd, ... (None: nobody had the place); winner_log_ratio: log-
     probability of the best response less its reference (below 0: likelihood displacement); margin: mean
-    reward gap of the ordered pairs.
+    reward gap of the ordered pairs. accuracy_se, kendall_tau_se: standard errors over rankings, whose pairs
+    stand and fall together; None where they cannot tell.
     """
     rewards = beta * scores.log_ratios
     wins = votes.wins()
@@ -64,10 +65,13 @@ def watch(scores: Scores, votes: VoteBatch, *, beta: float) -> dict[str, Any]:
     pairs = wins.sum(dim=(1, 2))
     ordered = pairs > 0
     tau = signs.sum(dim=(1, 2))[ordered] / pairs[ordered]
+    right = ((1 + signs) / 2 * wins).sum(dim=(1, 2))[ordered]
     top = votes.top()
     return {
         "accuracy": _mean((1 + signs[wins]) / 2),
+        "accuracy_se": error_of_ratio(right, pairs[ordered]),
         "kendall_tau": _mean(tau),
+        "kendall_tau_se": error_of_ratio(tau, torch.ones_like(tau)),
         "ranking_accuracy": _share(_apart(scores.policy)[wins]),
         "idealised_accuracy": _share(_idealised(scores, votes, beta)[wins]),
         "margin": _mean(gaps[wins]),
@@ -108,7 +112,12 @@ def by_group(groups: list[str], scores: Scores, votes: VoteBatch) -> list[dict[s
         pairs = int(wins[of].sum())
         if group and count >= LEAST_OF_GROUP and pairs:
             found.append(
-                {"group": group, "rankings": count, "accuracy": round(float(right[of].sum()) / pairs, 4)}
+                {
+                    "group": group,
+                    "rankings": count,
+                    "accuracy": round(float(right[of].sum()) / pairs, 4),
+                    "accuracy_se": error_of_ratio(right[of].sum(dim=(1, 2)), wins[of].sum(dim=(1, 2))),
+                }
             )
     return found
 
@@ -118,6 +127,19 @@ def rewards_by_place(rewards: Tensor, votes: VoteBatch) -> list[float | None]:
     k = rewards.shape[1]
     ranked = votes.places < UNRANKED
     return [_mean(rewards[ranked & (votes.places == place)]) for place in range(1, k + 1)]
+
+
+def error_of_ratio(hits: Tensor, of: Tensor) -> float | None:
+    """The standard error of sum(hits) / sum(of) over independent rows, (n,) each (Cochran 1977, eq. 6.13).
+
+    None of fewer than two rows, and where all rows agree: so few do not say that nothing else could come.
+    """
+    n, whole = len(hits), float(of.sum())
+    if n < 2 or not whole:
+        return None
+    left = hits.double() - float(hits.sum()) / whole * of.double()
+    error = round(float((left.square().sum() * n / (n - 1)).sqrt()) / whole, 6)
+    return error or None
 
 
 def _mean(values: Tensor) -> float | None:

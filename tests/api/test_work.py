@@ -259,14 +259,19 @@ def test_runs_are_compared_by_what_differs(api, grace, mallory, base, data_set):
         )
         for name, beta in (("Near", 0.3), ("Far", 0.1))
     ]
-    TrainingRun.objects.filter(pk=runs[0].pk).update(summary={"after": {"accuracy": 0.7}})
+    TrainingRun.objects.filter(pk=runs[0].pk).update(
+        summary={"after": {"accuracy": 0.7, "accuracy_se": 0.05}}
+    )
     address = f"/api/v1/training-runs/compare/?run={runs[0].pk}&run={runs[1].pk}&run=999&run=x"
 
     told = api(grace).get(address).json()
 
     assert told["runs"] == [run.pk for run in runs]
-    assert told["differences"] == [{"part": "settings", "name": "beta", "values": [0.3, 0.1]}]
-    assert told["results"] == [{"part": "after", "name": "accuracy", "values": [0.7, None]}]
+    beta = {"part": "settings", "name": "beta", "values": [0.3, 0.1], "intervals": []}
+    assert told["differences"] == [beta]
+    (accuracy,) = told["results"]
+    assert (accuracy["part"], accuracy["name"], accuracy["values"]) == ("after", "accuracy", [0.7, None])
+    assert accuracy["intervals"] == [[pytest.approx(0.602, abs=1e-3), pytest.approx(0.798, abs=1e-3)], None]
     assert api(mallory).get(address).json()["runs"] == []  # no business there
 
 

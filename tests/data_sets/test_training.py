@@ -10,7 +10,8 @@ from arena.services.training import (
     run_config,
     run_folder,
 )
-from arena.services.training_plans import plan_training, slips_at
+from arena.services.training_plans import plan_training
+from arena.services.training_suggestions import slips_at
 from gpu_workers.kwise.config import parse_config
 from tests import factories
 

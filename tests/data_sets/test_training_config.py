@@ -1,10 +1,17 @@
 """The web side knows the trainer's settings without importing it; here both are held together."""
 
-from arena.services.objectives import GROUPS, NEED_REWARDS, OBJECTIVES
+from arena.services.objectives import GROUPS, NEED_REWARDS, OBJECTIVES, OPTIONS
 from arena.services.training import request_training, run_config
-from arena.services.training_settings import CHOICES, OBJECTS, PARAMETERS, SWITCHES, VOTE_WEIGHTS
+from arena.services.training_settings import (
+    CHOICES,
+    LORA_NUMBERS,
+    OBJECTS,
+    PARAMETERS,
+    SWITCHES,
+    VOTE_WEIGHTS,
+)
+from gpu_workers.kwise.config import LORA_DEFAULTS, TrainingConfig, parse_config
 from gpu_workers.kwise.config import VOTE_WEIGHTS as TRAINER_WEIGHTS
-from gpu_workers.kwise.config import TrainingConfig, parse_config
 from gpu_workers.kwise.objectives import OBJECTIVES as TRAINER_OBJECTIVES
 from tests import factories
 
@@ -18,6 +25,15 @@ def test_the_form_knows_which_objectives_need_a_reward_model():
 
     assert set(NEED_REWARDS) == wanting
     assert len(GROUPS) == len({str(title) for title, _ in GROUPS})
+
+
+def test_the_options_of_an_objective_are_the_trainer_s_own():
+    own = {
+        name: {option: known.default for option, known in entry.options.items()}
+        for name, entry in TRAINER_OBJECTIVES.items()
+    }
+
+    assert {name: options for name, options in own.items() if options} == OPTIONS
 
 
 def test_the_trainer_accepts_the_configuration_of_a_run(base, voted_arena, export):
@@ -37,6 +53,8 @@ def test_defaults_are_the_trainer_s_own():
         name: own[name] for name in PARAMETERS
     }
     assert {name: options[0] for name, options in CHOICES.items()} == {name: own[name] for name in CHOICES}
+    numbers = {name: default for name, (default, _, _) in LORA_NUMBERS.items()}
+    assert {**numbers, "target_modules": LORA_DEFAULTS["target_modules"]} == LORA_DEFAULTS
     assert {*OBJECTS, *SWITCHES, "vote_weights", "reward_model"} <= set(own)
     assert not any(own[name] for name in SWITCHES)  # what is not set is off
     assert VOTE_WEIGHTS == TRAINER_WEIGHTS

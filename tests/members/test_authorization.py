@@ -109,6 +109,7 @@ ROWS = {
     ARENA + "training-runs/<int:pk>/": managed(),
     ARENA + "training-runs/<int:pk>/promote/": managed("post"),
     ARENA + "training-runs/<int:pk>/README.md": managed(real=False),
+    ARENA + "training-runs/<int:pk>/figures.csv": managed(),
     ARENA + "training-runs/<int:pk>/<slug:part>.zip": managed(real=False),
     ARENA + "manage/generate/": managed("post"),
     ARENA + "manage/settings/": Row(access.OWN),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arena.views.plots import curve, interval_axis, with_places
+from arena.views.plots import interval_axis, with_places
 
 NUMBERS = st.floats(-5000, 5000)
 
@@ -45,27 +45,3 @@ def test_interval_without_an_end_is_not_drawn(unknown):
 def test_no_interval_means_no_axis():
     assert interval_axis([]) is None
     assert with_places([row(None, None, None)], None)[0]["left"] is None
-
-
-def test_curve_runs_from_corner_to_corner_with_large_values_on_top():
-    line = curve("Loss", [(1, 3.0), (2, 2.0), (3, 1.0)])
-
-    assert line.path == "M0.00 0.00L50.00 50.00L100.00 100.00"
-    assert (line.high, line.low, line.last, line.last_step) == ("3", "1", "1", 3)
-
-
-def test_long_curve_is_thinned_and_keeps_its_ends():
-    line = curve("Loss", [(step, float(step)) for step in range(10_001)])
-
-    assert line.path.count("L") <= 240
-    assert line.path.startswith("M0.00 100.00")
-    assert line.path.endswith("L100.00 0.00")
-
-
-@pytest.mark.parametrize("points", [[], [(1, 2.0)], [(1, nan), (2, 3.0)]])
-def test_curve_of_fewer_than_two_points_is_none(points):
-    assert curve("Loss", points) is None
-
-
-def test_flat_curve_is_drawn():
-    assert curve("Loss", [(1, 2.0), (2, 2.0)]).path == "M0.00 100.00L100.00 100.00"

@@ -1,5 +1,6 @@
 """Before, during and after a training run, on its pages."""
 
+import csv
 import io
 import json
 import re
@@ -36,13 +37,21 @@ SUMMARY = {
     "before": {"accuracy": 0.5, "loss": 1.5},
     "after": {
         "accuracy": 0.8125,
+        "accuracy_se": 0.04,
+        "rankings": 40,
         "loss": 1.1,
         "groups": [
             {"group": "red", "rankings": 3, "accuracy": 0.9},
             {"group": "blue", "rankings": 3, "accuracy": 0.6},
         ],
     },
-    "fresh": {"sequence_kl": 1.75, "win_rate": 0.61, "repetition": 0.02},
+    "fresh": {
+        "samples": 16,
+        "sequence_kl": 1.75,
+        "sequence_kl_se": 0.4,
+        "win_rate": 0.61,
+        "repetition": 0.02,
+    },
 }
 MANIFEST = {part: {"sha256": part[0] * 64} for part in ("base", "data", "code", "result")}
 
@@ -155,6 +164,15 @@ def test_further_settings_reach_the_run(grace_in, voted, form):  # noqa: F811
         "credit": "spans",
         "merge_votes": "on",
         "method": "lora",
+        "lora_r": "8",
+        "lora_alpha": "32",  # as it is without a word
+        "criteria": "",
+        "max_length": "256",
+        "eval_every_steps": "5",
+        "kl_prompts": "0",
+        "warmup": "0.1",  # as it is without a word
+        "dtype": "auto",
+        "schedule": "linear",
     }
 
     grace_in.post(f"/arenas/{voted.slug}/training-runs/", {**form, **further})
@@ -163,13 +181,33 @@ def test_further_settings_reach_the_run(grace_in, voted, form):  # noqa: F811
     assert parameters["objective_options"] == {"label_smoothing": 0.1}
     assert (parameters["vote_weights"], parameters["merge_votes"]) == (["confidence"], True)
     assert (parameters["credit"], parameters["method"]) == ("spans", "lora")
-    assert "curriculum" not in parameters  # what is usual is not written down
+    assert parameters["lora"] == {"r": 8}
+    assert [parameters[name] for name in ("max_length", "eval_every_steps", "kl_prompts")] == [256, 5, 0]
+    assert parameters["schedule"] == "linear"
+    # What is usual is not written down.
+    assert not {"curriculum", "warmup", "dtype", "criteria", "reward_model"} & parameters.keys()
+
+
+def test_the_criteria_of_the_arena_are_named_where_they_are_weighed(grace_in, voted, form):  # noqa: F811
+    voted.judgement = {"criteria": [{"key": "style", "label": "Style"}]}
+    voted.save()
+
+    assert "overall=1, style=0.5" in page(grace_in, voted)
+    grace_in.post(f"/arenas/{voted.slug}/training-runs/", {**form, "criteria": "overall=1, style=0.5"})
+
+    assert TrainingRun.objects.get().parameters["criteria"] == {"overall": 1.0, "style": 0.5}
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
         ({"objective_options": "tau:2"}, "is not name=number"),
+        ({"objective_options": "label_smothing=0.1"}, "Did you mean label_smoothing?"),
+        (
+            {"objective": "ipo", "objective_options": "tau=2"},
+            "ipo has no option &#x27;tau&#x27;. It has none.",
+        ),
+        ({"merge_votes": "on", "criteria": "overall=1"}, "Set merge_votes or criteria, not both"),
         ({"objective": "madpo"}, "madpo needs a reward model. Train one first"),
         ({"reward_model": "999"}, "not one of the available choices"),
     ],
@@ -188,7 +226,12 @@ def test_a_finished_run_tells_before_and_after_and_gives_its_files(grace_in, vot
 
     shown = page(grace_in, voted, f"{run.pk}/")
     assert "0.8125" in shown
+    assert "On 40 held-out rankings" in shown
+    assert "0.734 to 0.891" in shown  # 0.8125 ± 1.96 × 0.04
+    assert "81% in the voters" in shown  # and in a sentence
+    assert "That is more than guessing." in shown
     assert "Sequence KL from the base" in shown
+    assert "0.966 to 2.534" in shown
     assert "By annotator group" in shown
     address = f"/arenas/{voted.slug}/training-runs/{run.pk}"
     zipped = b"".join(grace_in.get(f"{address}/model.zip").streaming_content)
@@ -229,8 +272,8 @@ def test_runs_are_compared_by_what_differs(grace_in, voted, base, data_set):  # 
 
     shown = page(grace_in, voted, f"compare/?run={one.pk}&run={two.pk}")
 
-    assert ">beta<" in shown
-    assert ">epochs<" not in shown  # the same in both
+    assert ">Beta<" in shown
+    assert ">Epochs<" not in shown  # the same in both
     assert "0.8125" in shown
     assert "curve-plot" in shown
     assert "Choose two to four runs" in page(grace_in, voted, f"compare/?run={one.pk}&run=x&run=999")
@@ -291,7 +334,25 @@ def test_a_plan_tells_the_time_of_a_run_like_an_earlier_one(grace_in, voted, for
         f"/arenas/{voted.slug}/training-runs/", {**form, "action": "check"}
     ).content.decode()
 
-    assert "by the speed of an earlier run" in shown
+    assert "by the speed of one earlier run; reckon with half to twice" in shown
+    assert "rule of thumb" in shown
+
+
+def test_a_plan_tells_how_far_earlier_runs_differ(grace_in, voted, form, base, data_set):  # noqa: F811
+    for name, speed in (("Slow", 100.0), ("Quick", 400.0), ("Usual", 200.0)):
+        run = make_run(base, data_set, name)
+        TrainingRun.objects.filter(pk=run.pk).update(summary={**SUMMARY, "tokens_per_second": speed})
+
+    shown = grace_in.post(
+        f"/arenas/{voted.slug}/training-runs/", {**form, "action": "check"}
+    ).content.decode()
+
+    told = re.search(
+        r"(\d+) seconds?, by the speed of 3 earlier runs \((\d+) seconds? to (\d+) seconds?\)", shown
+    )
+    assert told is not None
+    middle, least, most = map(int, told.groups())
+    assert least < middle < most
 
 
 def test_the_card_names_the_licence_that_stands_beside_the_base(grace_in, voted, base, data_set):  # noqa: F811
@@ -375,6 +436,42 @@ def test_the_verdict_of_the_arena_stands_beside_the_trainer_s_figures(grace_in, 
 
     shown = page(grace_in, voted, f"{run.pk}/").partition("The arena's own verdict")[2]
     assert shown.index(">Tuned<") < shown.index(">Base<")
+    assert re.search(r"The votes are \d+ % sure that Tuned is better than Base.", shown)
+    assert re.search(r"\d+ points apart, between -?\d+ and \d+.", shown)
+
+
+def test_every_figure_of_every_step_is_downloaded_as_csv(grace_in, voted, base, data_set):  # noqa: F811
+    run = request_training(base=base, data_set=data_set)
+    TrainingMetric.objects.create(run=run, step=0, values={"eval_loss": 2.5})
+    TrainingMetric.objects.create(run=run, step=1, values={"loss": 2.0, "rewards_by_place": [0.5, None]})
+
+    sent = grace_in.get(f"/arenas/{voted.slug}/training-runs/{run.pk}/figures.csv").content.decode()
+
+    rows = list(csv.DictReader(io.StringIO(sent)))
+    assert [row["step"] for row in rows] == ["0", "1"]
+    assert (rows[0]["eval_loss"], rows[0]["loss"]) == ("2.5", "")
+    assert json.loads(rows[1]["rewards_by_place"]) == [0.5, None]
+
+
+def test_what_was_left_as_usual_is_told_too(grace_in, voted, base, data_set):  # noqa: F811
+    run = request_training(base=base, data_set=data_set, objective="dpo", parameters={"beta": 0.4})
+
+    chosen, _, usual = page(grace_in, voted, f"{run.pk}/").partition("What was left as usual")
+
+    assert '<dt>Beta</dt><dd class="number">0.4</dd>' in chosen
+    assert '<dt>Learning rate</dt><dd class="number">0.0003</dd>' in usual
+    assert "<dt>Beta</dt>" not in usual
+
+
+def test_a_reward_model_s_rewards_are_not_taken_for_probabilities(grace_in, voted, base, data_set):  # noqa: F811
+    run = request_training(base=base, data_set=data_set, objective="reward-bradley-terry")
+    for step in range(6):
+        TrainingMetric.objects.create(run=run, step=step, values={"loss": 1.0, "winner_log_ratio": -5.0})
+
+    shown = page(grace_in, voted, f"{run.pk}/")
+
+    assert "becoming less likely" not in shown
+    assert "Log-probability" not in shown
 
 
 def test_a_run_s_settings_fill_the_next_form(grace_in, voted, base, data_set):  # noqa: F811
@@ -382,11 +479,15 @@ def test_a_run_s_settings_fill_the_next_form(grace_in, voted, base, data_set):  
         "dry_run": True,
         "beta": 0.7,
         "vote_weights": ["confidence", "strength"],
-        "objective_options": {"tau": 0.2},
+        "objective_options": {"alpha": 0.2},
         "merge_votes": True,
+        "lora": {"r": 4},
+        "warmup": 0.25,
+        "kl_prompts": 0,
+        "schedule": "linear",
     }
     run = request_training(
-        base=base, data_set=data_set, objective="sppo", parameters=parameters, held_back=True
+        base=base, data_set=data_set, objective="cpo", parameters=parameters, held_back=True
     )
     end_training(run, summary={"dry_run": True, "estimated_seconds": 9, "steps": 2}, manifest={})
     told = page(grace_in, voted, f"{run.pk}/")
@@ -394,9 +495,12 @@ def test_a_run_s_settings_fill_the_next_form(grace_in, voted, base, data_set):  
 
     shown = page(grace_in, voted, f"?{query}")
 
-    assert '<option value="sppo" selected>' in shown
+    assert '<option value="cpo" selected>' in shown
     assert 'name="beta" value="0.7"' in shown
-    assert 'name="objective_options" value="tau=0.2"' in shown
+    assert 'name="objective_options" value="alpha=0.2"' in shown
+    for name, value in (("lora_r", "4"), ("warmup", "0.25"), ("kl_prompts", "0")):
+        assert f'name="{name}" value="{value}"' in shown
+    assert '<option value="linear" selected>' in shown
     assert shown.count(" checked") == 4  # two weights, merged votes, held back
     assert "dry_run" not in query
 

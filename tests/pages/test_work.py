@@ -207,7 +207,8 @@ def test_training_page_draws_a_curve_for_what_was_reported(grace_in, voted, run)
     page = grace_in.get(f"/arenas/{voted.slug}/training-runs/{run.pk}/", headers={"HX-Request": "true"})
 
     text = page.content.decode()
-    assert text.count('class="curve"') == 2
+    assert text.count('<svg class="plot curve-plot"') == 2
+    assert "Loss: from step 1 to 5, on a scale from 0.6 to 3; training 0.6" in text
     assert "Step 5 of 20" in text
     assert 'hx-trigger="every 1s"' in text
     assert "HX-Refresh" not in page.headers
