@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from arena.celery import app
-from arena.models import DataSet
+from arena.models import Contestant, DataSet
 from arena.services import analyses, canaries
 from arena.services.data_sets import write_data_set
 from arena.services.leases import Lease, work_on
+from arena.services.rounds import close_round
 
 
 @app.task(name="arena.tasks.export_data_set")
@@ -18,8 +19,13 @@ def export_data_set(job_id: int) -> None:
 
 
 def _export(lease: Lease) -> Mapping[str, Any]:
-    data_set = write_data_set(DataSet.objects.get(pk=lease.job.payload["data_set"]), lease)
-    return {"data_set": data_set.pk, "rows": data_set.counts}
+    payload = lease.job.payload
+    data_set = write_data_set(DataSet.objects.get(pk=payload["data_set"]), lease)
+    told = {"data_set": data_set.pk, "rows": data_set.counts}
+    if payload.get("train") is None:
+        return told
+    base = Contestant.objects.select_related("arena").get(pk=payload["train"])
+    return {**told, "run": close_round(base=base, data_set=data_set, by=lease.job.created_by).pk}
 
 
 @app.task(name="arena.tasks.analyse_leaderboard")

@@ -3,7 +3,7 @@ from csp.decorators import csp_update
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from arena.api import analyses, arenas, asking, battles, contestants, files, judges, training, work
+from arena.api import analyses, arenas, asking, battles, contestants, files, judges, rounds, training, work
 from arena.api.views import TokenView, nothing_here
 
 # Swagger UI writes style attributes; scripts stay strict on its page too.
@@ -30,6 +30,12 @@ urlpatterns = [
     path("arenas/<slug:slug>/contestants/", contestants.ContestantsView.as_view(), name="contestants"),
     path("arenas/<slug:slug>/judges/", judges.JudgesView.as_view(), name="judges"),
     path("arenas/<slug:slug>/judges/<int:pk>/work/", judges.JudgeWorkView.as_view(), name="judge_work"),
+    path("arenas/<slug:slug>/rounds/", rounds.RoundsView.as_view(), name="rounds"),
+    path("arenas/<slug:slug>/rounds/<int:pk>/votes/", rounds.RoundVotesView.as_view(), name="round_votes"),
+    path("arenas/<slug:slug>/rounds/<int:pk>/end/", rounds.RoundEndView.as_view(), name="round_end"),
+    path(
+        "arenas/<slug:slug>/rounds/<int:pk>/give-up/", rounds.RoundGiveUpView.as_view(), name="round_give_up"
+    ),
     path("contestants/<int:pk>/", contestants.ContestantView.as_view(), name="contestant"),
     path("contestants/<int:pk>/check/", contestants.ContestantCheckView.as_view(), name="contestant_check"),
     path("data-sets/", work.DataSetsView.as_view(), name="data_sets"),

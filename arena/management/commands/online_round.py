@@ -5,7 +5,7 @@ from arena.errors import NotFound
 from arena.management.command import ArenaCommand, find_contestant
 from arena.management.following import add_waiting, see_through
 from arena.models import Arena, Contestant, TrainingRun
-from arena.services.rounds import close_round, let_vote, open_round, round_data
+from arena.services.rounds import close_round, give_up_round, let_vote, open_round, round_data
 from arena.services.training import reward_models_of
 
 
@@ -33,12 +33,20 @@ class Command(ArenaCommand):
             "--battles", type=int, default=100, help="how many the reward model votes on (100)"
         )
         parser.add_argument("--train", action="store_true", help="end the round: export and train")
+        parser.add_argument(
+            "--give-up",
+            action="store_true",
+            help="end the round without training: its samplings retire, and others come back",
+        )
         add_waiting(parser)
 
     def work(self, arena: Arena, options: dict[str, Any]) -> None:
         base = find_contestant(arena, options["base"])
         judge = _reward_model(arena, options["reward_model"]) if options["reward_model"] else None
-        if options["train"]:
+        if options["give_up"]:
+            back = ", ".join(one.name for one in give_up_round(base=base)) or "nobody else"
+            self.stdout.write(f"The round is over. Back in the arena: {back}.")
+        elif options["train"]:
             self._end(base, judge, options)
         elif judge:
             job = let_vote(base=base, run=judge, battles=options["battles"])

@@ -23,12 +23,15 @@ def request_data_set(
     formats: Iterable[str] = DEFAULT_FORMATS,
     contestants: Iterable[Contestant] = (),
     judges: Iterable[Judge] = (),
+    train: Contestant | None = None,
     by: User | None = None,
 ) -> DataSet:
     """The arena's next data set, of the votes that are there now, and the job that writes it.
 
     With `contestants` only votes in which no other contestant was shown; of `judges`, named models, the
-    votes too. Raises BadInput for an unknown format and where no counted vote says anything.
+    votes too. `train` is trained on it once it is written.
+
+    Raises BadInput for an unknown format and where no counted vote says anything.
     """
     chosen = _checked_formats(formats)
     # Two requests at once get two numbers: the arena's row is held until the end. Held with
@@ -60,7 +63,7 @@ def request_data_set(
         kind=Job.Kind.EXPORT,
         title=f"Export data set {data_set.number}",
         arena=arena,
-        payload={"data_set": data_set.pk},
+        payload={"data_set": data_set.pk, **({"train": train.pk} if train else {})},
         unique_key=f"export:{data_set.pk}",
         created_by=by,
     )
