@@ -241,7 +241,7 @@ class Ours:
             gradient_cache=by_response,
         )
         self.policy = Policy(base, config, find_objective("dpo", {}), cache, packed_log_probabilities)
-        self.rankings, self.model, self.optimiser = rankings, model, self.policy.optimiser
+        self.rankings, self.model, self.optimiser = rankings, model, self.policy.optimiser.inner
 
     def backward(self, number: int) -> float:
         ranking = self.rankings[number]

@@ -1,12 +1,13 @@
 """Opens the base of a run: model, tokenizer, device and number type, and the hash that names its revision."""
 
+import copy
 import hashlib
 import resource
 import sys
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +19,10 @@ from transformers.utils import logging as transformers_logging
 
 from gpu_workers.kwise.config import TrainingConfig
 from gpu_workers.kwise.errors import TrainingError
-from gpu_workers.kwise.sharding import Gathering, share_out
+from gpu_workers.kwise.launching import Sharding
+from gpu_workers.kwise.objectives import Objective
+from gpu_workers.kwise.optimiser import Optimiser
+from gpu_workers.kwise.sharding import share_out
 
 Result = TypeVar("Result")
 
@@ -29,7 +33,8 @@ REVISION_FILES = ("*.safetensors", "config.json", "tokenizer*", "*.jinja", "spec
 @dataclass
 class Base:
     """An open checkpoint. `stored_dtype` is the number type its weights are kept in on disk; with `quantised`
-    they are in four bits here. `gathering` is there once the weights are shared out among processes.
+    they are in four bits here. `frozen` is a copy that is not trained. `gathering` is there once the weights
+    are shared out among processes, and `optimiser` where that brings one of its own.
     """
 
     model: Any
@@ -40,7 +45,9 @@ class Base:
     compute_dtype: torch.dtype
     stored_dtype: torch.dtype
     quantised: bool = False
-    gathering: Gathering | None = None
+    frozen: "Base | None" = None
+    gathering: Callable[[Callable[[], Any]], Any] | None = None
+    optimiser: Optimiser | None = None
 
     @property
     def context(self) -> int:
@@ -61,13 +68,28 @@ class Base:
         kept = self.gathering is None
         return torch.autocast(self.device.type, dtype=self.compute_dtype, cache_enabled=kept)
 
-    def share_out(self) -> None:
-        """Leave each process its part of the weights."""
-        self.gathering = share_out(self.model, self._layers(), self.device)
+    def keep_frozen_copy(self) -> None:
+        """Keep the model as it is now beside the one that is trained."""
+        self.frozen = replace(self, model=copy.deepcopy(self.model).requires_grad_(False).eval())
+
+    def share_out(self, sharding: Sharding, config: TrainingConfig) -> None:
+        """Leave each process its part of the weights, and of the frozen copy's."""
+        if self.frozen is not None:
+            frozen = self.frozen
+            frozen.gathering = share_out(frozen.model, frozen._layers(), self.device, keep_outside=True)
+        if sharding.way == "deepspeed":
+            from gpu_workers.kwise.zero import Engine  # nobody else needs DeepSpeed to be there
+
+            self.gathering = self.optimiser = Engine(self.model, self.device, sharding, config)
+        else:
+            self.gathering = share_out(self.model, self._layers(), self.device)
 
     def with_weights(self, work: Callable[[], Result]) -> Result:
         """What `work` gives. It may go through the model; shared out weights are gathered meanwhile."""
-        return work() if self.gathering is None else self.gathering(work)
+        if self.gathering is None:
+            return work()
+        found: Result = self.gathering(work)
+        return found
 
     def compile(self) -> None:
         """Have torch compile the model's layers, where its compiler works; a layer at a time, so that shapes
@@ -80,6 +102,11 @@ class Base:
         adapted = hasattr(self.model, "get_base_model")
         decoder = (self.model.get_base_model() if adapted else self.model).get_decoder()
         return [one for part in decoder.children() if isinstance(part, torch.nn.ModuleList) for one in part]
+
+
+def needs_frozen_copy(config: TrainingConfig, objective: Objective) -> bool:
+    """Whether the loss compares whole distributions, and the reference is not the model without adapter."""
+    return objective.level == "distributions" and config.method == "full"
 
 
 def find_device(name: str) -> torch.device:

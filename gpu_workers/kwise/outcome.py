@@ -5,7 +5,9 @@ manifest.
 import hashlib
 import json
 import shutil
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,19 @@ def write_model(
 
     Under LoRA the adapter is merged into the weights, and kept beside them in OUTPUT/adapter.
     """
+    # Where DeepSpeed is installed, transformers imports it here, and it logs to standard output, which has
+    # the run's own lines.
+    with redirect_stdout(sys.stderr):
+        return _written(base, config, data, summary, objective)
+
+
+def _written(
+    base: Base,
+    config: TrainingConfig,
+    data: RankingData,
+    summary: Mapping[str, Any],
+    objective: Objective,
+) -> Path:
     output = Path(config.output)
     draft = output / ".draft-model"
     shutil.rmtree(draft, ignore_errors=True)

@@ -1,8 +1,7 @@
 """The model in training: scores rankings and takes optimiser steps. What is kept of it: state.py."""
 
-import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,18 +11,18 @@ from torch import Tensor
 
 from gpu_workers.kwise.config import TrainingConfig
 from gpu_workers.kwise.encoding import EncodedRanking
-from gpu_workers.kwise.errors import TrainingError
+from gpu_workers.kwise.errors import ShortOfMemory, TrainingError
 from gpu_workers.kwise.gradients import Cache, Outputs, by_part, by_response
-from gpu_workers.kwise.head import activation_mask, divergences, log_probabilities
+from gpu_workers.kwise.head import Predictions, activation_mask, divergences, log_probabilities
 from gpu_workers.kwise.metrics import by_group, join, nothing, watch
-from gpu_workers.kwise.models import Base, open_base
+from gpu_workers.kwise.models import Base, needs_frozen_copy, open_base
 from gpu_workers.kwise.objectives import Objective, Scores, TokenScores, winner_nll
 from gpu_workers.kwise.objectives.rewards import scalar_rewards
+from gpu_workers.kwise.optimiser import AdamW, Optimiser
 from gpu_workers.kwise.reference import ReferenceCache
 from gpu_workers.kwise.reward_model import given_by_head
 from gpu_workers.kwise.schedules import easiest_first, split_batch
 from gpu_workers.kwise.scoring import ScoringPath, by_owner, by_token
-from gpu_workers.kwise.sharding import SHORT_OF_MEMORY, put, whole
 from gpu_workers.kwise.sharing import ALONE, Share
 from gpu_workers.kwise.votes import VoteBatch, vote_batch
 
@@ -48,20 +47,13 @@ class Policy:
     share: Share = ALONE
     tokens_seen: int = 0
     by_response: bool = False
-    frozen: Any = None
-    optimiser: torch.optim.Optimizer = field(init=False)
+    optimiser: Optimiser = field(init=False)
 
     def __post_init__(self) -> None:
         self.by_response = self.config.gradient_cache
-        if self.objective.level == "distributions" and self.config.method == "full":
-            # Under an adapter the reference is the model without it; here it must be kept beside.
-            self.frozen = copy.deepcopy(self.base.model).requires_grad_(False).eval()
-        self.optimiser = torch.optim.AdamW(
-            self.trained().values(),
-            lr=self.config.learning_rate,
-            weight_decay=self.config.weight_decay,
-            fused=True,
-        )
+        if self.base.frozen is None and needs_frozen_copy(self.config, self.objective):
+            self.base.keep_frozen_copy()
+        self.optimiser = self.base.optimiser or AdamW(self.trained(), self.config, self.share)
         self.base.model.train()
         if self.config.gradient_checkpointing:
             self.base.model.activation_checkpointing_enable()
@@ -91,18 +83,20 @@ class Policy:
         predictions = self.score.predict(self.base.model, rankings)
         found = {"policy": by_token(log_probabilities(predictions), rankings, k)}
         if self.objective.level == "distributions":
-            with torch.no_grad(), self._as_reference() as frozen:
-                before = self.score.predict(frozen, rankings)
+            before = self._under_reference(lambda model: self.score.predict(model, rankings))
             found["divergence"] = by_token(divergences(predictions, before), rankings, k)
+            owners = by_owner(rankings, k).to(before.states.device)
+            found["mask"] = by_token(activation_mask(before.states, owners), rankings, k)
         return found
 
-    @contextmanager
-    def _as_reference(self) -> Iterator[Any]:
-        if self.frozen is not None:
-            yield self.frozen
-        else:
+    def _under_reference(self, work: Callable[[Any], Predictions]) -> Predictions:
+        """What `work` gives of the model that the policy began as, without a graph."""
+        with torch.no_grad():
+            if self.base.frozen is not None:
+                frozen = self.base.frozen
+                return frozen.with_weights(lambda: work(frozen.model))
             with self.base.model.disable_adapter():
-                yield self.base.model
+                return work(self.base.model)
 
     @contextmanager
     def as_base(self) -> Iterator[None]:
@@ -111,13 +105,9 @@ class Policy:
             with self.base.model.disable_adapter():
                 yield
             return
-        trained = {name: p.detach().clone() for name, p in self.trained().items()}
         original = open_base(self.config, in_main_memory=self.share.sharded).model.state_dict()
-        try:
-            put(original, self.trained())
+        with self.optimiser.lent({name: original[name] for name in self.trained()}):
             yield
-        finally:
-            put(trained, self.trained())
 
     def scores(self, outputs: Outputs, rankings: Sequence[EncodedRanking], k: int) -> Scores:
         """The outputs beside the reference's."""
@@ -130,17 +120,8 @@ class Policy:
         known = self.reference.tensor(rankings, k).to(device)
         if self.objective.level == "responses":
             return Scores(policy, known, lengths)
-        mask = None
-        if self.objective.level == "distributions":
-            mask = self._mask(rankings, k)
-        tokens = TokenScores(policy, known, outputs.get("divergence"), mask)
+        tokens = TokenScores(policy, known, outputs.get("divergence"), outputs.get("mask"))
         return Scores(policy.sum(dim=2), known.sum(dim=2), lengths, tokens)
-
-    def _mask(self, rankings: Sequence[EncodedRanking], k: int) -> Tensor:
-        with torch.no_grad(), self.base.precision(), self._as_reference() as frozen:
-            states = self.score.predict(frozen, rankings).states
-        owners = by_owner(rankings, k).to(states.device)
-        return by_token(activation_mask(states, owners), rankings, k)
 
     def votes(self, rankings: Sequence[EncodedRanking], k: int) -> VoteBatch:
         votes = vote_batch(
@@ -176,28 +157,34 @@ class Policy:
         fit.
         """
         while True:
-            self.optimiser.zero_grad(set_to_none=True)
+            self.optimiser.clear()
             failed = None
             try:
                 total, scores, votes = self._gradient(batch, stage)
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
-                if self.share.sharded:
-                    # The others are in the middle of a pass, where they cannot be told to take less.
-                    raise TrainingError(SHORT_OF_MEMORY) from None
                 failed = error
+            if failed and self.share.sharded:
+                self._take_less(batch)
+                # The others are in the middle of a pass, where they cannot be told to take less.
+                raise ShortOfMemory
             if not self.share.any(failed is not None):
                 break
             self._take_less(batch)
         return self._apply(batch, rate, total, scores, votes)
 
     def _take_less(self, batch: Sequence[EncodedRanking]) -> None:
-        parts = split_batch(batch, limit=self.micro_batch, tokens=self.config.micro_batch_tokens)
-        largest = max(map(len, parts))
+        limit, tokens = self.micro_batch, self.config.micro_batch_tokens
+        largest = max(
+            len(part)
+            for own in self.share.all_of(batch)
+            for part in split_batch(own, limit=limit, tokens=tokens)
+        )
         if largest == 1 and self.by_response:
+            longest = max(ranking.packed_length for ranking in batch)
             raise TrainingError(
-                f"One response of a ranking of {parts[0][0].packed_length} tokens does not fit in memory. "
+                f"One response of a ranking of {longest} tokens does not fit in memory. "
                 "Set gradient_checkpointing, method lora or a smaller max_length."
             )
         if largest == 1:
@@ -245,7 +232,7 @@ class Policy:
 
     def _send_nothing_back(self, spare: EncodedRanking, k: int) -> None:
         """Take part in a pass of the others; the gradient is zero."""
-        outputs = self.outputs([spare], k).values()
+        outputs = [values for values in self.outputs([spare], k).values() if values.requires_grad]
         torch.autograd.backward([(values * 0).sum() for values in outputs])
 
     def _cached_gradient(
@@ -288,9 +275,7 @@ class Policy:
     def _apply(
         self, batch: Sequence[EncodedRanking], rate: float, loss: float, scores: Scores, votes: VoteBatch
     ) -> dict[str, Any]:
-        self.share.sum_gradients(self.trained().values())
-        size = torch.nn.utils.clip_grad_norm_(self.trained().values(), self.config.max_grad_norm)
-        norm = float(whole(size))
+        norm = self.optimiser.step(rate)
         told = self.share.gather((loss, scores, votes))
         total = sum(part for part, _, _ in told)
         if not (math.isfinite(total) and math.isfinite(norm)):
@@ -298,9 +283,6 @@ class Policy:
                 f"The loss is {total:g} and the gradient's norm {norm:g}: the run cannot go on. "
                 f"Lower the learning rate ({self.config.learning_rate:g} now) or check the base."
             )
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        self.optimiser.step()
         tokens = sum(ranking.packed_length for ranking in batch)
         self.tokens_seen += tokens
         numbers = {

@@ -6,7 +6,6 @@ is at work and dropped again. Rankings stay whole: what is shared out is the mod
 rankings of its own. Gathering takes all processes, so all must go through the model equally often.
 """
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -20,48 +19,19 @@ from torch.utils._pytree import tree_map
 
 from gpu_workers.kwise.config import TrainingConfig
 from gpu_workers.kwise.errors import TrainingError
-from gpu_workers.kwise.objectives import Objective
+from gpu_workers.kwise.launching import Sharding
 
 Result = TypeVar("Result")
 
-# What `accelerate launch` says of FSDP, and what of it is done here. The rest is how weights are wrapped,
-# loaded and saved, which is the trainer's own affair.
-LAUNCHED = {
-    "FSDP_SHARDING_STRATEGY": ("FULL_SHARD", "1"),
-    "FSDP_RESHARD_AFTER_FORWARD": ("true", "FULL_SHARD"),
-    "FSDP_OFFLOAD_PARAMS": ("false",),
-    "FSDP_ACTIVATION_CHECKPOINTING": ("false",),
-    "FSDP_ACTIVATION_CHECKPOINTING_OFFLOAD": ("false",),
-}
 
-SHORT_OF_MEMORY = (
-    "Memory ran out in one of the processes that share the model. Set micro_batch, gradient_checkpointing or "
-    "gradient_cache in another output folder."
-)
-
-
-def check_launcher() -> None:
-    """Raise TrainingError where the launcher wants weights shared out in another way than is done here."""
-    for name, known in LAUNCHED.items():
-        said = os.environ.get(name, known[0])
-        if said.lower() not in [value.lower() for value in known]:
-            hint = " Set gradient_checkpointing in the run's settings." if "CHECKPOINTING" in name else ""
-            raise TrainingError(
-                f"The launcher's {name.lower()} is {said}; this trainer shards with {known[0]}.{hint}"
-            )
-
-
-def check_sharded(config: TrainingConfig, objective: Objective) -> None:
+def check_sharded(config: TrainingConfig, sharding: Sharding) -> None:
     """Raise TrainingError for settings that do not go with a model that is shared out."""
     if config.method == "qlora":
-        raise TrainingError("Four-bit weights cannot be sharded. Set method to lora, or launch without FSDP.")
-    if config.compile:
-        raise TrainingError("A sharded model is not compiled. Set compile to false, or launch without FSDP.")
-    if objective.level == "distributions":
         raise TrainingError(
-            f"The objective {objective.name} needs a second model beside the first, which is not sharded. "
-            "Choose another objective, or launch without FSDP."
+            "Four-bit weights cannot be sharded. Set method to lora, or launch without FSDP or DeepSpeed."
         )
+    if config.compile and sharding.way == "deepspeed":
+        raise TrainingError("Under DeepSpeed the model is not compiled. Set compile to false.")
 
 
 class Gathering(torch.nn.Module):
@@ -81,13 +51,18 @@ def _for_itself(given: Any) -> Any:
     return given.clone() if isinstance(given, Tensor) and given.requires_grad and given._is_view() else given
 
 
-def share_out(model: Any, layers: Iterable[torch.nn.Module], device: torch.device) -> Gathering:
-    """Leave this process its part of each of the model's weights, on `device`; it may lie in main memory."""
+def share_out(
+    model: Any, layers: Iterable[torch.nn.Module], device: torch.device, *, keep_outside: bool = False
+) -> Gathering:
+    """Leave this process its part of each of the model's weights, on `device`; it may lie in main memory.
+
+    With `keep_outside` what is outside of the layers, the head above all, stays whole after its first use.
+    """
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
     for layer in layers:
         fully_shard(layer, mesh=mesh, reshard_after_forward=True)
     gathering = Gathering(model)
-    fully_shard(gathering, mesh=mesh, reshard_after_forward=True)
+    fully_shard(gathering, mesh=mesh, reshard_after_forward=not keep_outside)
     for part in gathering.modules():
         if isinstance(part, FSDPModule):
             # Losses are divided by the weight of the whole step: gradients add up. Gloo knows sums alone.

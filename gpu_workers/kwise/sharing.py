@@ -1,7 +1,7 @@
 """Several processes on one run: `accelerate launch` or `torchrun` start them, each with a part of every step.
 
-A ranking stays whole on one of them. Each holds the whole model (data parallel), or a part of every weight
-(`sharded`: sharding.py). The gradients of the parts are summed, so that a step is that of one process up to
+A ranking stays whole on one of them. Each holds the whole model (data parallel), or a part of it (`sharding`:
+sharding.py, zero.py). The gradients of the parts are summed, so that a step is that of one process up to
 the order of the sum.
 """
 
@@ -14,19 +14,23 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from gpu_workers.kwise.errors import TrainingError
-from gpu_workers.kwise.sharding import check_launcher
+from gpu_workers.kwise.launching import Sharding, read_launcher
 
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class Share:
-    """Which of how many processes this one is, and whether they share the model's weights out."""
+    """Which of how many processes this one is, and how they share the model out, if they do."""
 
     rank: int = 0
     world: int = 1
-    sharded: bool = False
+    sharding: Sharding | None = None
+
+    @property
+    def sharded(self) -> bool:
+        """Whether a pass through the model takes all processes."""
+        return self.sharding is not None
 
     @property
     def first(self) -> bool:
@@ -94,27 +98,16 @@ def join_processes() -> Share:
     """The processes that the launcher started, connected; alone where there is one. Raises TrainingError
     for a way to shard the model that this trainer does not have.
     """
-    if _launched_with("DEEPSPEED"):
-        raise TrainingError(
-            "The launcher is set to DeepSpeed, which this trainer does not use. Launch it with --use_fsdp to "
-            "share a large model out, or with --multi_gpu where every process can hold it."
-        )
-    sharded = _launched_with("FSDP")
-    if sharded:
-        check_launcher()
+    sharding = read_launcher()
     world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world == 1:
+    if world == 1 and not (sharding and sharding.offloads):
         return ALONE
     cuda = torch.cuda.is_available()
     if cuda:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     if not dist.is_initialized():
         dist.init_process_group("nccl" if cuda else "gloo")
-    return Share(dist.get_rank(), dist.get_world_size(), sharded)
-
-
-def _launched_with(way: str) -> bool:
-    return os.environ.get(f"ACCELERATE_USE_{way}", "false").lower() == "true"
+    return Share(dist.get_rank(), dist.get_world_size(), sharding)
 
 
 def leave_processes() -> None:

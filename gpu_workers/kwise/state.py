@@ -3,16 +3,16 @@
 Whole, however many processes share the model: as many as you like may go on with it.
 """
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from gpu_workers.kwise.checkpoints import Checkpoint
 from gpu_workers.kwise.errors import TrainingError
 from gpu_workers.kwise.policy import Policy
-from gpu_workers.kwise.sharding import gathered, part_like, put
 
 
 def snapshot(policy: Policy, step: int) -> Checkpoint:
@@ -22,38 +22,23 @@ def snapshot(policy: Policy, step: int) -> Checkpoint:
     generators = {"cpu": torch.get_rng_state()}
     if policy.base.device.type == "cuda":
         generators["cuda"] = torch.cuda.get_rng_state(policy.base.device)
-    optimiser, first = policy.optimiser.state_dict(), policy.share.first
-    kept = {number: gathered(known, keep=first) for number, known in optimiser["state"].items()}
+    first = policy.share.first
     state = {
-        "optimiser": {**optimiser, "state": kept},
+        "optimiser": policy.optimiser.remembered(keep=first),
         "generators": policy.share.gather(generators),
         "micro_batch": policy.micro_batch,
         "by_response": policy.by_response,
         "tokens_seen": policy.tokens_seen,
     }
-    return Checkpoint(step, weights(policy), state)
-
-
-def weights(policy: Policy) -> dict[str, Tensor]:
-    """The trained parameters, whole and in main memory. Of several processes, all must ask; the first has
-    them.
-    """
-    return gathered(policy.trained(), keep=policy.share.first)
+    return Checkpoint(step, policy.optimiser.values(keep=first), state)
 
 
 def restore(policy: Policy, checkpoint: Checkpoint) -> None:
     """Take over the state of a checkpoint. Raises TrainingError where it is of another model."""
-    trained = policy.trained()
-    if set(trained) != set(checkpoint.weights):
+    if set(policy.trained()) != set(checkpoint.weights):
         raise TrainingError("The checkpoint in the output folder is of another model. Choose another folder.")
-    put(checkpoint.weights, trained)
     state: Mapping[str, Any] = checkpoint.state
-    optimiser, parameters = state["optimiser"], list(trained.values())
-    parts = {
-        number: {name: part_like(value, parameters[number]) for name, value in known.items()}
-        for number, known in optimiser["state"].items()
-    }
-    policy.optimiser.load_state_dict({**optimiser, "state": parts})
+    policy.optimiser.take(checkpoint.weights, state["optimiser"])
     generators = state["generators"][policy.share.rank % len(state["generators"])]
     torch.set_rng_state(generators["cpu"])
     if policy.base.device.type == "cuda" and "cuda" in generators:
@@ -61,3 +46,28 @@ def restore(policy: Policy, checkpoint: Checkpoint) -> None:
     policy.micro_batch = state["micro_batch"]
     policy.by_response = state["by_response"]
     policy.tokens_seen = state["tokens_seen"]
+
+
+LESS = "at-a-time.json"
+
+
+def write_down_less(policy: Policy, folder: Path) -> None:
+    """Keep in the run's `folder` what goes through the model together from now on, for the processes that go
+    on after these. Any of them may: the others hang in a pass that this one cannot end.
+    """
+    now = {"micro_batch": policy.micro_batch, "by_response": policy.by_response}
+    draft = folder / f".{LESS}.{policy.share.rank}"
+    draft.write_text(json.dumps(now))
+    draft.replace(folder / LESS)
+
+
+def take_no_more(policy: Policy, folder: Path) -> bool:
+    """Go on with what `folder` says of it. Returns whether it is less than the run would have taken."""
+    file = folder / LESS
+    if not file.exists():
+        return False
+    before = (policy.micro_batch, policy.by_response)
+    told = json.loads(file.read_text())
+    policy.micro_batch = min(filter(None, [policy.micro_batch, told["micro_batch"]]), default=None)
+    policy.by_response = policy.by_response or told["by_response"]
+    return (policy.micro_batch, policy.by_response) != before

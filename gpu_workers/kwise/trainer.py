@@ -21,8 +21,8 @@ from gpu_workers.kwise.checkpoints import load_newest, save_checkpoint
 from gpu_workers.kwise.config import TrainingConfig
 from gpu_workers.kwise.data import RankingData
 from gpu_workers.kwise.encoding import EncodedRanking
-from gpu_workers.kwise.errors import Stopped, TrainingError
-from gpu_workers.kwise.models import Base, check_base, peak_memory
+from gpu_workers.kwise.errors import ShortOfMemory, Stopped
+from gpu_workers.kwise.models import Base, check_base, needs_frozen_copy
 from gpu_workers.kwise.objectives import Objective
 from gpu_workers.kwise.opening import open_trainable, open_trained
 from gpu_workers.kwise.outcome import write_model
@@ -32,9 +32,10 @@ from gpu_workers.kwise.preparation import Splits, encode, objective_of, read_dat
 from gpu_workers.kwise.reference import ReferenceCache
 from gpu_workers.kwise.schedules import learning_rate
 from gpu_workers.kwise.scoring import PATHS, choose_path
-from gpu_workers.kwise.sharding import SHORT_OF_MEMORY, check_sharded
+from gpu_workers.kwise.sharding import check_sharded
 from gpu_workers.kwise.sharing import ALONE, Share
-from gpu_workers.kwise.state import restore, snapshot, weights
+from gpu_workers.kwise.state import restore, snapshot, take_no_more, write_down_less
+from gpu_workers.kwise.trial import try_out
 
 Emit = Callable[..., None]  # emit("step", step=1, loss=…)
 
@@ -51,8 +52,8 @@ def train(
     the user, and Stopped after the state was saved.
     """
     objective = objective_of(config)
-    if share.sharded:
-        check_sharded(config, objective)
+    if share.sharding:
+        check_sharded(config, share.sharding)
     check_base(Path(config.base))
     data = read_data(config, objective)
     if config.threads:
@@ -118,8 +119,13 @@ class Run:
         self.rankings, self.held_out = splits.train, splits.held_out
         self.per_epoch = -(-len(self.rankings) // config.batch_size)
         self.steps = self.per_epoch * config.epochs
-        if share.sharded:
-            base.share_out()
+        self.parameters = sum(p.numel() for p in base.model.parameters() if p.requires_grad)
+        if needs_frozen_copy(config, objective):
+            base.keep_frozen_copy()
+        if config.compile:
+            base.compile()
+        if share.sharding:
+            base.share_out(share.sharding, config)
         self.path, notice = base.with_weights(
             partial(choose_path, base.model, self.rankings[0], config.scoring)
         )
@@ -136,8 +142,6 @@ class Run:
         )
         path = PATHS[self.path]
         self.policy = Policy(base, config, objective, known, path, config.micro_batch, share)
-        if config.compile:
-            base.compile()
         self.before = output / "state" / "before.json"
         self.saved_at = time.monotonic()
         self.saved_step = -1
@@ -149,7 +153,7 @@ class Run:
             # Killed after the result was written: say so again.
             return self._done(json.loads(finished.read_text()))
         if self.config.dry_run:
-            return self._try_out()
+            return try_out(self)
         self._score_reference()
         step = self._resume()
         self.emit("started", **self._describe(step))
@@ -170,45 +174,6 @@ class Run:
                 self._evaluate(step)
         self._save(step)
         return self._finish()
-
-    def _try_out(self) -> dict[str, Any]:
-        """Two steps on the longest rankings, and what they say about the whole run."""
-        hardest = sorted(self.rankings, key=lambda ranking: -ranking.packed_length)
-        several = hardest[: self.config.batch_size]
-        began = time.perf_counter()
-        reference.fill(
-            self.policy.reference,
-            self.base.model,
-            [] if self.policy.objective.head else several,
-            PATHS[self.path],
-            precision=self.base.precision,
-            stop=self.stop,
-            note=lambda done, total: None,
-            tokens=self.config.micro_batch_tokens,
-            with_weights=self.base.with_weights,
-        )
-        scored = time.perf_counter() - began
-        spent = []
-        for _ in range(2):
-            began = time.perf_counter()
-            self.policy.step(several, 0.0)
-            spent.append(time.perf_counter() - began)
-        tokens = sum(ranking.packed_length for ranking in several)
-        every = sum(ranking.packed_length for ranking in self.rankings)
-        summary = {
-            "dry_run": True,
-            "steps": self.steps,
-            "rankings": len(self.rankings),
-            "held_out_rankings": len(self.held_out),
-            "data": asdict(self.data.report),
-            "tokens_per_second": round(tokens / min(spent), 1),
-            # The second step is a usual one; the first also warms up.
-            "estimated_seconds": round((min(spent) * self.config.epochs + scored) * every / tokens, 3),
-            "peak_memory_bytes": peak_memory(self.base.device),
-            "scoring": self.path,
-        }
-        self.emit("done", step=0, steps=self.steps, model="", summary=summary)
-        return summary
 
     def _score_reference(self) -> None:
         def note(done: int, total: int) -> None:
@@ -235,11 +200,12 @@ class Run:
 
     def _resume(self) -> int:
         found = load_newest(self.output / "state", lambda message: self.emit("notice", message=message))
-        if found is None:
-            return 0
-        restore(self.policy, found)
-        self.saved_step = found.step
-        return found.step
+        if found is not None:
+            restore(self.policy, found)
+            self.saved_step = found.step
+        if take_no_more(self.policy, self.output / "state"):
+            self.emit("notice", message=f"Memory ran out before: {self._at_a_time()} at a time from here.")
+        return 0 if found is None else found.step
 
     def _describe(self, step: int) -> dict[str, Any]:
         return {
@@ -249,7 +215,7 @@ class Run:
             "objective": self.config.objective,
             "rankings": len(self.rankings),
             "held_out": len(self.held_out),
-            "parameters": sum(p.numel() for p in self.policy.trained().values()),
+            "parameters": self.parameters,
             "device": str(self.base.device),
             "dtype": self.base.numbers,
             "scoring": self.path,
@@ -269,7 +235,12 @@ class Run:
     def _step(self, step: int) -> int:
         began, before = time.perf_counter(), (self.policy.micro_batch, self.policy.by_response)
         rate, stage = learning_rate(self.config, step, self.steps), (step + 1) / self.steps
-        seen = self.policy.step(self.batch(step), rate, stage)
+        try:
+            seen = self.policy.step(self.batch(step), rate, stage)
+        except ShortOfMemory:
+            write_down_less(self.policy, self.output / "state")
+            then = f"Run it again: it goes on from its last checkpoint, {self._at_a_time()} at a time."
+            raise ShortOfMemory(then) from None
         if (self.policy.micro_batch, self.policy.by_response) != before:
             self.emit("notice", message=f"Memory ran out: {self._at_a_time()} at a time from here.")
         step += 1
@@ -319,7 +290,7 @@ class Run:
         }
         # Shared out or in four bits, the model is opened once more: the result is whole.
         again = self.share.sharded or self.base.quantised
-        trained = weights(self.policy) if again else {}
+        trained = self.policy.optimiser.values(keep=self.share.first) if again else {}
         if not self.share.first:
             self.share.wait()
             return summary
@@ -345,7 +316,7 @@ class Run:
             if not is_out_of_memory(error):
                 raise
             if self.share.sharded:
-                raise TrainingError(SHORT_OF_MEMORY) from None
+                raise ShortOfMemory("Set kl_prompts to 0 and run it again: it goes on.") from None
             self.emit("notice", message="There was no memory left to sample fresh responses; no KL is given.")
             return None
 

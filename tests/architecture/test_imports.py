@@ -15,12 +15,12 @@ STANDARD = set(sys.stdlib_module_names)
 # What each package may import beside the standard library and itself.
 RANKING = {"numpy", "scipy", "choix", "pyarrow"}
 GPU_CORE = RANKING | {"torch", "transformers", "tokenizers", "safetensors", "peft", "accelerate", "ranking"}
-GPU_CORE |= {"httpx", "huggingface_hub", "jinja2"}
+GPU_CORE |= {"httpx", "huggingface_hub", "jinja2", "deepspeed"}
 # No Django in them: the words that the demo speaks, requests to addresses that somebody typed, and
 # what files of models are.
 GPU_MAY_READ = ["arena.demo_corpus", "arena.media_formats", "arena.outbound"]
 # Beside gpu_workers/tasks.py the work of one task may live in a module of its own, named *_task.py.
-HEAVY = {"torch", "transformers", "tokenizers", "safetensors", "peft", "accelerate"}
+HEAVY = {"torch", "transformers", "tokenizers", "safetensors", "peft", "accelerate", "deepspeed"}
 
 # Inside a Django package: a module of one layer imports only from layers below it.
 LAYERS = {"edges": 2, "services": 1, "models": 0}
@@ -160,7 +160,7 @@ from arena.celery import app
 get_resolver().url_patterns
 admin.autodiscover()
 app.loader.import_default_modules()
-heavy = {"torch", "transformers", "tokenizers", "peft", "accelerate", "gpu_workers"}
+heavy = {"torch", "transformers", "tokenizers", "peft", "accelerate", "deepspeed", "gpu_workers"}
 print("loaded", sorted(heavy & {name.partition(".")[0] for name in sys.modules}))
 """
     done = subprocess.run(

@@ -2,7 +2,8 @@
 processes that the launcher started, which take longer to start than the runs.
 
 FILE is a list of {"settings": …}. With "killed_at" the first process kills itself after that step, as a power
-cut would; with "stopped_at" the run is asked to end when it has asked so often whether it should.
+cut would; with "stopped_at" the run is asked to end when it has asked so often whether it should. "sharding"
+is another way to share the model out than the launcher's, or null for none.
 """
 
 import json
@@ -10,6 +11,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import torch
 
 from gpu_workers.kwise.config import parse_config
 from gpu_workers.kwise.errors import Stopped
+from gpu_workers.kwise.launching import Sharding
 from gpu_workers.kwise.sharing import join_processes, leave_processes
 from gpu_workers.kwise.trainer import train
 from gpu_workers.train import say
@@ -24,8 +27,11 @@ from gpu_workers.train import say
 
 def main() -> None:
     torch.set_num_threads(1)
-    share = join_processes()
+    started = join_processes()
     for run in json.loads(Path(sys.argv[1]).read_text()):
+        share = started
+        if "sharding" in run:
+            share = replace(share, sharding=run["sharding"] and Sharding(**run["sharding"]))
 
         def told(event: str, killed_at: int | None = run.get("killed_at"), **values: Any) -> None:
             say(event, **values)

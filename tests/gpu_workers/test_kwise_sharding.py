@@ -1,10 +1,6 @@
 """A model shared out among processes (FSDP): two real ones, started by `accelerate launch`, on CPUs."""
 
-import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +11,15 @@ from transformers import AutoModelForCausalLM
 
 from gpu_workers.kwise.config import parse_config
 from gpu_workers.kwise.errors import TrainingError
-from gpu_workers.kwise.objectives import OBJECTIVES
+from gpu_workers.kwise.launching import Sharding
 from gpu_workers.kwise.policy import Policy
 from gpu_workers.kwise.sharding import check_sharded
 from gpu_workers.kwise.sharing import Share, join_processes
 from gpu_workers.kwise.trainer import train
 from tests.gpu_workers import kwise_world as world
+from tests.gpu_workers.launched import assert_alike, launch, settings, weights
 from tests.gpu_workers.test_kwise_gradients import make_policy, rankings
 from tests.gpu_workers.test_train import Events
-
-REPOSITORY = Path(__file__).parents[2]
-# Port 0: any that is free. The rest is said so that accelerate need not guess it aloud.
-LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--use_fsdp", "--num_processes=2"]
-LAUNCH += ["--num_machines=1", "--main_process_port=0", "--mixed_precision=no", "--dynamo_backend=no"]
 
 # Nine rankings in steps of two, three or five: one process has less to do, and makes up for it.
 WAYS: dict[str, dict[str, Any]] = {
@@ -37,40 +29,19 @@ WAYS: dict[str, dict[str, Any]] = {
     "a loss of the whole step, often of one ranking": {"objective": "kto", "batch_size": 2},
     "by token, each response alone": {"objective": "ld-dpo", "scoring": "plain", "batch_size": 5},
     "a reward model": {"objective": "reward-davidson", "batch_size": 5},
+    "a frozen copy beside it": {"objective": "tdpo", "batch_size": 5},
+    "whole distributions without a copy": {
+        "objective": "sparsepo",
+        "method": "lora",
+        "batch_size": 3,
+        "gradient_cache": True,
+    },
 }
 
 
 @pytest.fixture(autouse=True)
 def _one_thread():
     torch.set_num_threads(1)
-
-
-def settings(folder: Path, name: str, **changes: Any) -> dict[str, Any]:
-    places = {"base": str(folder / "base"), "data": str(folder / "data"), "output": str(folder / name)}
-    return {**places, "learning_rate": 3e-3, "epochs": 2, "threads": 1, "kl_prompts": 2, **changes}
-
-
-def launch(folder: Path, runs: list[dict[str, Any]]) -> tuple[int, list[list[dict[str, Any]]], str]:
-    """The status of two processes that make these runs, what each run said, and the standard error."""
-    file = folder / "runs.json"
-    file.write_text(json.dumps(runs))
-    done = subprocess.run(
-        [*LAUNCH, "-m", "tests.gpu_workers.several_runs", str(file)],
-        capture_output=True,
-        text=True,
-        cwd=REPOSITORY,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        timeout=900,  # only where it hangs
-    )
-    said: list[list[dict[str, Any]]] = [[]]
-    for line in done.stdout.splitlines():
-        if line.startswith("{"):
-            event = json.loads(line)
-            if event["event"] == "over":
-                said.append([])
-            else:
-                said[-1].append(event)
-    return done.returncode, said, done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -98,29 +69,11 @@ def shared_out(folder) -> dict[str, list[dict[str, Any]]]:
     runs += [{**stopped, "stopped_at": 4}, stopped]
     runs += [{"settings": settings(folder, "dry", dry_run=True)}]
     runs += [{"settings": settings(folder, "killed", **KILLED), "killed_at": 3}]
-    status, said, errors = launch(folder, runs)
+    status, said, errors = launch(folder, runs, "--use_fsdp")
     found = dict(zip([*WAYS, "stopped", "gone on", "dry", "killed"], said, strict=True))
     assert found["killed"], errors
     assert status != 0
     return found
-
-
-def weights(output: Path) -> dict[str, torch.Tensor]:
-    return {
-        f"{file.name} {name}": tensor
-        for file in sorted(output.glob("model/*.safetensors"))
-        for name, tensor in load_file(file).items()
-    }
-
-
-def assert_alike(output: Path, other: Path) -> None:
-    """The results of two runs are the same but for rounding."""
-    one, two = weights(output), weights(other)
-    assert one.keys() == two.keys()
-    for name, tensor in one.items():
-        # A constant added to all rewards changes no loss: AdamW makes steps of the rounding alone.
-        if name != "reward_head.safetensors rewards.bias":
-            torch.testing.assert_close(tensor, two[name], atol=5e-5, rtol=1e-4, msg=name)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -177,7 +130,7 @@ def test_killed_processes_are_gone_on_with_by_as_many_or_by_one(folder, shared_o
     assert not Path(run["output"], "model").exists()
     shutil.copytree(run["output"], folder / "rest")
 
-    status, (together, _), errors = launch(folder, [{"settings": run}])
+    status, (together, _), errors = launch(folder, [{"settings": run}], "--use_fsdp")
     alone = Events()
     train(parse_config(settings(folder, "rest", **KILLED)), alone)
     train(parse_config(settings(folder, "whole", **KILLED)), Events())
@@ -192,25 +145,25 @@ def test_killed_processes_are_gone_on_with_by_as_many_or_by_one(folder, shared_o
 
 
 @pytest.mark.parametrize(
-    ("changes", "sentence"),
+    ("way", "changes", "sentence"),
     [
-        ({"method": "qlora"}, "Four-bit weights cannot be sharded"),
-        ({"compile": True}, "A sharded model is not compiled"),
-        ({"objective": "tdpo"}, "tdpo needs a second model beside the first"),
+        ("fsdp", {"method": "qlora"}, "Four-bit weights cannot be sharded"),
+        ("deepspeed", {"method": "qlora"}, "launch without FSDP or DeepSpeed"),
+        ("deepspeed", {"compile": True}, "Under DeepSpeed the model is not compiled"),
     ],
 )
-def test_what_does_not_go_with_sharding_is_refused(changes, sentence):
+def test_what_does_not_go_with_sharding_is_refused(way, changes, sentence):
     config = parse_config({"data": "d", "base": "b", "output": "o", **changes})
 
     with pytest.raises(TrainingError, match=sentence):
-        check_sharded(config, OBJECTIVES[config.objective])
+        check_sharded(config, Sharding(way))
 
 
 def test_what_does_not_go_with_sharding_is_refused_before_anything_is_written(folder):
-    config = parse_config(settings(folder, "refused", compile=True))
+    config = parse_config(settings(folder, "refused", method="qlora"))
 
     with pytest.raises(TrainingError, match="launch without FSDP"):
-        train(config, Events(), share=Share(0, 2, sharded=True))
+        train(config, Events(), share=Share(0, 2, Sharding()))
 
     assert not Path(config.output).exists()
 
@@ -236,17 +189,10 @@ def test_a_launcher_that_wants_weights_shared_out_otherwise_is_told(monkeypatch,
         join_processes()
 
 
-def test_a_launcher_set_to_deepspeed_is_told_what_to_do(monkeypatch):
-    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
-
-    with pytest.raises(TrainingError, match="The launcher is set to DeepSpeed"):
-        join_processes()
-
-
 def test_memory_that_runs_out_in_one_of_them_ends_the_run_with_a_sentence(tmp_path, monkeypatch):
     """The others are in the middle of a pass: nobody can take less by halves."""
     policy = make_policy(tmp_path)
-    policy.share = Share(0, 1, sharded=True)
+    policy.share = Share(0, 1, Sharding())
 
     def no_memory(self: Policy, asked: Any, k: int) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory.")
