@@ -30,6 +30,7 @@ GROUPS: tuple[tuple[Label, tuple[tuple[str, Label], ...]], ...] = (
         (
             ("dpo", _("DPO: every pair, logistic; shares of votes as soft labels")),
             ("robust-dpo", _("Robust DPO: some votes are taken to be wrong")),
+            ("dr-dpo", _("Dr. DPO: votes unlike the others of a step count less")),
             ("ipo", _("IPO: every pair, squared")),
             ("hinge", _("Hinge (SLiC): every pair up to a margin")),
             ("simpo", _("SimPO: per token, without a reference model")),
@@ -110,6 +111,7 @@ OPTIONS: dict[str, dict[str, float]] = {
     "exo": {"tau": 0.3},
     "dpo": {"label_smoothing": 0.0},
     "robust-dpo": {"label_smoothing": 0.1},
+    "dr-dpo": {"tau": 1.0},
     "simpo": {"gamma": 0.5},
     "r-dpo": {"alpha": 0.01},
     "f-dpo-alpha": {"alpha": 0.5},

@@ -73,8 +73,9 @@ def memory_parts(model: ModelFacts, settings: Mapping[str, Any]) -> dict[str, in
     """About how many bytes a run holds at its peak, by what takes them.
 
     Full training keeps weights, gradients and two moments in 32 bits (16 bytes per parameter); an adapter
-    keeps the base in 16 bits, or in four for QLoRA. Activations: some forty numbers per token, layer
-    and hidden unit, ten times fewer with checkpointing; logits of one piece.
+    keeps the base in 16 bits, or in four for QLoRA. With online_kl full training keeps the base beside it.
+    Activations: some forty numbers per token, layer and hidden unit, ten times fewer with checkpointing;
+    logits of one piece.
     """
     method = settings.get("method", "full")
     adapter = model.parameters * ADAPTER_SHARE * 16
@@ -83,6 +84,8 @@ def memory_parts(model: ModelFacts, settings: Mapping[str, Any]) -> dict[str, in
         "lora": 2.0 * model.parameters + adapter,
         "qlora": 0.6 * model.parameters + adapter,
     }[method]
+    if method == "full" and settings.get("online_kl"):
+        weights += 4.0 * model.parameters
     tokens = min(int(settings.get("micro_batch_tokens", 8192)), 8192)
     per_token = 40 * model.layers * model.hidden * (0.1 if settings.get("gradient_checkpointing") else 1)
     width = 4 if method == "full" else 2

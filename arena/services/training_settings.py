@@ -16,6 +16,7 @@ PARAMETERS: dict[str, tuple[Any, float, float]] = {
     "epochs": (2, 1, 1000),
     "batch_size": (8, 1, 100_000),
     "sft_weight": (0.5, 0, 100),
+    "online_kl": (0.0, 0, 100),
     "seed": (0, 0, 2**32 - 1),
     "max_length": (None, 8, 10_000_000),
     "warmup": (0.1, 0, 1),

@@ -75,6 +75,12 @@ KINDS = (
         rewards=False,
     ),
     Kind(
+        gettext_lazy("KL to the base on the step's fresh samples, nats"),
+        gettext_lazy("How far the model has gone in what it writes by itself."),
+        (("online_kl", TRAINING),),
+        rewards=False,
+    ),
+    Kind(
         gettext_lazy("Held-out pairs in order by probability itself, share"),
         gettext_lazy(
             "Which response the model would rather write, and what it could be with this base and beta."

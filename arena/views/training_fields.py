@@ -29,6 +29,13 @@ NUMBERS: dict[str, tuple[Label, Label]] = {
         gettext_lazy("How much the preferred responses are also learnt as they are. 0 turns it off."),
     ),
     "seed": (gettext_lazy("Seed"), gettext_lazy("The same seed and data give the same run.")),
+    "online_kl": (
+        gettext_lazy("Weight of the KL to the base on fresh samples"),
+        gettext_lazy(
+            "Above 0, each step also writes a text per ranking and is held near the base on it (HyPO). "
+            "Takes the time of writing them; 0.03 is a start."
+        ),
+    ),
     "sft_epochs": (
         gettext_lazy("Warm-up epochs"),
         gettext_lazy("Passes over the best responses first, for a base that cannot answer yet."),

@@ -31,6 +31,7 @@ class TrainingConfig:
     objective_options: Mapping[str, float] = field(default_factory=dict)
     beta: float = 0.1
     sft_weight: float = 0.5
+    online_kl: float = 0.0  # weight of the KL to the base on fresh samples of every step
     learning_rate: float = 3e-4
     schedule: str = "cosine"
     warmup: float = 0.1  # share of the steps
@@ -178,6 +179,7 @@ CHECKS: dict[str, Check] = {
     ),
     "beta": _number_from(0, above=True),
     "sft_weight": _number_from(0),
+    "online_kl": _number_from(0),
     "learning_rate": _number_from(0, above=True),
     "schedule": _one_of(SCHEDULES),
     "warmup": _number_from(0, to=1),

@@ -105,8 +105,9 @@ class Base:
 
 
 def needs_frozen_copy(config: TrainingConfig, objective: Objective) -> bool:
-    """Whether the loss compares whole distributions, and the reference is not the model without adapter."""
-    return objective.level == "distributions" and config.method == "full"
+    """Whether steps go through the reference too, and it is not the model without its adapter."""
+    asked = objective.level == "distributions" or config.online_kl > 0
+    return asked and config.method == "full"
 
 
 def find_device(name: str) -> torch.device:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,11 +13,12 @@ from gpu_workers.kwise.config import TrainingConfig
 from gpu_workers.kwise.encoding import EncodedRanking
 from gpu_workers.kwise.errors import ShortOfMemory, TrainingError
 from gpu_workers.kwise.gradients import Cache, Outputs, by_part, by_response
-from gpu_workers.kwise.head import Predictions, activation_mask, divergences, log_probabilities
+from gpu_workers.kwise.head import activation_mask, divergences, log_probabilities
 from gpu_workers.kwise.metrics import by_group, join, nothing, watch
 from gpu_workers.kwise.models import Base, needs_frozen_copy, open_base
 from gpu_workers.kwise.objectives import Objective, Scores, TokenScores, winner_nll
 from gpu_workers.kwise.objectives.rewards import scalar_rewards
+from gpu_workers.kwise.online_kl import OnlineKl
 from gpu_workers.kwise.optimiser import AdamW, Optimiser
 from gpu_workers.kwise.reference import ReferenceCache
 from gpu_workers.kwise.reward_model import given_by_head
@@ -25,6 +26,8 @@ from gpu_workers.kwise.schedules import easiest_first, split_batch
 from gpu_workers.kwise.scoring import ScoringPath, by_owner, by_token
 from gpu_workers.kwise.sharing import ALONE, Share
 from gpu_workers.kwise.votes import VoteBatch, vote_batch
+
+Found = TypeVar("Found")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -47,6 +50,7 @@ class Policy:
     share: Share = ALONE
     tokens_seen: int = 0
     by_response: bool = False
+    fresh_ratios: list[float] = field(default_factory=list)  # of the last step's fresh samples, see online_kl
     optimiser: Optimiser = field(init=False)
 
     def __post_init__(self) -> None:
@@ -89,7 +93,7 @@ class Policy:
             found["mask"] = by_token(activation_mask(before.states, owners), rankings, k)
         return found
 
-    def _under_reference(self, work: Callable[[Any], Predictions]) -> Predictions:
+    def _under_reference(self, work: Callable[[Any], Found]) -> Found:
         """What `work` gives of the model that the policy began as, without a graph."""
         with torch.no_grad():
             if self.base.frozen is not None:
@@ -161,6 +165,8 @@ class Policy:
             failed = None
             try:
                 total, scores, votes = self._gradient(batch, stage)
+                if self.config.online_kl:
+                    self._hold_near(batch)
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -213,8 +219,21 @@ class Policy:
             total += float(loss.detach())
             seen.append((scores.detach(), votes))
         for _ in range(self._behind(batch)):
-            self._send_nothing_back(batch[0], k)
+            self._send_nothing_back(batch)
         return total, *join(seen or [nothing(k)])
+
+    def _hold_near(self, batch: Sequence[EncodedRanking]) -> None:
+        """Add the gradient of the KL to the reference on fresh samples."""
+        penalty = OnlineKl(
+            self.base,
+            self.score,
+            self._under_reference,
+            self.share,
+            weight=self.config.online_kl,
+            tokens=self.config.micro_batch_tokens,
+        )
+        limit = 1 if self.by_response else self.micro_batch
+        self.fresh_ratios = penalty.add(batch, limit=limit, send_back=Tensor.backward)
 
     def _behind(self, batch: Sequence[EncodedRanking]) -> int:
         """How many passes through a shared out model this process has less in this step than another: each
@@ -230,9 +249,15 @@ class Policy:
             return sum(len(ranking.responses) for ranking in own)
         return len(split_batch(own, limit=self.micro_batch, tokens=self.config.micro_batch_tokens))
 
-    def _send_nothing_back(self, spare: EncodedRanking, k: int) -> None:
+    def _spare(self, batch: Sequence[EncodedRanking]) -> Outputs:
+        """A pass that takes as little as there is, for the sake of the others."""
+        least = min(batch, key=lambda ranking: ranking.packed_length)
+        spare = least.only(0) if self.by_response else least
+        return self.outputs([spare], len(spare.responses))
+
+    def _send_nothing_back(self, batch: Sequence[EncodedRanking]) -> None:
         """Take part in a pass of the others; the gradient is zero."""
-        outputs = [values for values in self.outputs([spare], k).values() if values.requires_grad]
+        outputs = [values for values in self._spare(batch).values() if values.requires_grad]
         torch.autograd.backward([(values * 0).sum() for values in outputs])
 
     def _cached_gradient(
@@ -251,7 +276,7 @@ class Policy:
             scores, votes = self.scores(cache.outputs, own, k), self.votes(own, k)
         for _ in range(self._behind(batch)):
             with torch.no_grad():
-                self.outputs([batch[0]], k)
+                self._spare(batch)
         of_all, all_votes, counted = scores, votes, 1.0
         if self.objective.over_batch and self.share.world > 1:
             of_all, all_votes = self._with_others(scores, votes)
@@ -263,7 +288,7 @@ class Policy:
             loss.backward()
             cache.send_back()
         for _ in range(self._behind(batch)):
-            self._send_nothing_back(batch[0], k)
+            self._send_nothing_back(batch)
         return float(loss.detach()) * counted, scores.detach(), votes
 
     def _with_others(self, scores: Scores, votes: VoteBatch) -> tuple[Scores, VoteBatch]:
@@ -291,6 +316,8 @@ class Policy:
             "learning_rate": rate,
             "tokens": tokens,
         }
+        if self.config.online_kl:
+            numbers["online_kl"] = round(sum(self.fresh_ratios) / len(self.fresh_ratios), 6)
         seen = join([(part, voted) for _, part, voted in told])
         return {**numbers, **watch(*seen, beta=self.scale)}
 

@@ -33,6 +33,10 @@ def objective_of(config: TrainingConfig) -> Objective:
             f"The objective {objective.name} needs explicit rewards. "
             "Set reward_model to the folder of a reward model."
         )
+    if objective.head and config.online_kl:
+        raise TrainingError(
+            f"The objective {objective.name} trains a reward model, which writes nothing. Set online_kl to 0."
+        )
     if config.credit != "whole" and objective.level != "responses":
         raise TrainingError(f"The objective {objective.name} looks at all tokens; set credit to whole.")
     if config.curriculum != "none" and objective.family not in ("pairwise", "absolute", "tokens"):

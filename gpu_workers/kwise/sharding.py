@@ -30,6 +30,11 @@ def check_sharded(config: TrainingConfig, sharding: Sharding) -> None:
         raise TrainingError(
             "Four-bit weights cannot be sharded. Set method to lora, or launch without FSDP or DeepSpeed."
         )
+    if config.online_kl:
+        raise TrainingError(
+            "online_kl writes texts in every step, which a model that is shared out does not. "
+            "Set it to 0, or launch without FSDP or DeepSpeed."
+        )
     if config.compile and sharding.way == "deepspeed":
         raise TrainingError("Under DeepSpeed the model is not compiled. Set compile to false.")
 

@@ -85,6 +85,7 @@ def _warmed_up(config: TrainingConfig, emit: Emit, stop: Callable[[], bool], sha
         epochs=config.sft_epochs,
         output=str(output),
         kl_prompts=0,
+        online_kl=0.0,
     )
 
     def told(event: str, **values: Any) -> None:

@@ -218,6 +218,7 @@ def test_two_processes_take_the_same_steps_as_one(tmp_path):
             "data": str(tmp_path / "data"),
             "output": str(tmp_path / name),
             "objective": "kto",  # its loss looks at the whole step
+            "online_kl": 0.1,  # and each text is written by its place in the step
             "learning_rate": 3e-3,
             "batch_size": 5,
             "kl_prompts": 0,
@@ -245,6 +246,7 @@ def test_two_processes_take_the_same_steps_as_one(tmp_path):
         assert two["loss"] == pytest.approx(one["loss"], abs=2e-5)
         assert two["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-3)
         assert two["accuracy"] == pytest.approx(one["accuracy"])
+        assert two["online_kl"] == pytest.approx(one["online_kl"], abs=1e-4)
     assert (tmp_path / "two" / "model" / "manifest.json").is_file()
     weights = [load_file(tmp_path / name / "model" / "model.safetensors") for name in ("one", "two")]
     for key, tensor in weights[0].items():

@@ -189,6 +189,7 @@ CASES = [
     ("dpo", {}, nls(0.9)),
     ("dpo", {"label_smoothing": 0.2}, 0.8 * nls(0.9) + 0.2 * nls(-0.9)),
     ("robust-dpo", {"label_smoothing": 0.2}, (0.8 * nls(0.9) - 0.2 * nls(-0.9)) / 0.6),
+    ("dr-dpo", {"tau": 0.5}, nls(0.9)),  # alone in its step
     ("ipo", {}, (2 / 5 + 1 / 6 - 1 / 0.6) ** 2),
     ("hinge", {}, 0.1),
     ("simpo", {"gamma": 0.5}, nls(0.3 * (-18 / 5 + 22 / 6) - 0.5)),
@@ -239,6 +240,20 @@ def test_each_objective_gives_the_number_worked_out_by_hand(name, options, truth
     loss = losses(name, [[2.0, -1.0]], [[1, 2]], **options)
 
     assert loss.item() == pytest.approx(truth, abs=1e-9)
+
+
+def test_dr_dpo_takes_the_soft_least_of_a_step_so_that_an_unlikely_vote_counts_less():
+    """Two rankings alike, the second cast the wrong way round: losses of d = .9 and of d = -.9."""
+    likely = (math.exp(-nls(0.9) / 0.5) + math.exp(-nls(-0.9) / 0.5)) / 2
+
+    loss = losses("dr-dpo", [[2.0, -1.0], [2.0, -1.0]], [[1, 2], [2, 1]], tau=0.5)
+
+    assert loss.tolist() == pytest.approx([-0.5 * math.log(likely)] * 2, abs=1e-9)
+    mean = losses("dpo", [[2.0, -1.0], [2.0, -1.0]], [[1, 2], [2, 1]]).mean()
+    assert loss[0] < mean
+    assert losses("dr-dpo", [[2.0, -1.0], [2.0, -1.0]], [[1, 2], [2, 1]], tau=1e6)[0] == pytest.approx(
+        mean.item(), abs=1e-5
+    )
 
 
 def test_every_objective_has_a_number_worked_out_by_hand():

@@ -49,6 +49,24 @@ def robust_dpo(scores: Scores, votes: VoteBatch, *, beta: float, label_smoothing
 
 
 @objective(
+    "dr-dpo",
+    family="pairwise",
+    paper="Wu et al. 2024 (Dr. DPO), arXiv 2407.07880; there of pairs, here of the step's rankings",
+    equation="-tau log mean_n e^(-l_n / tau), l_n the DPO loss of ranking n of the step",
+    over_batch=True,
+    tau=Option(1.0, 0.0, above=True),
+)
+def dr_dpo(scores: Scores, votes: VoteBatch, *, beta: float, tau: float) -> Tensor:
+    """The less likely a vote is by what the others have taught so far, the less it counts: votes cast the
+    wrong way round stay behind. Every ranking gets the step's loss.
+    """
+    losses = _logistic(gaps_of(beta * scores.log_ratios), votes)
+    counted = torch.log(votes.weights.to(losses.dtype))
+    likely = torch.logsumexp(counted - losses / tau, 0) - torch.logsumexp(counted, 0)
+    return (-tau * likely).expand(len(losses))
+
+
+@objective(
     "ipo",
     family="pairwise",
     paper="Azar et al. 2023, arXiv 2310.12036, eq. 17, log-ratios per token",
