@@ -195,8 +195,8 @@ def quantisation(device: torch.device, compute: torch.dtype) -> dict[str, Any]:
     """
     if not find_spec("bitsandbytes"):
         raise TrainingError(
-            "The method qlora needs the package bitsandbytes (pip install 'preference-arena[qlora]'). "
-            "Install it, or set method to lora."
+            "The method qlora needs the package bitsandbytes (pip install '.[qlora]' in the project's "
+            "folder). Install it, or set method to lora."
         )
     if device.type not in ("cuda", "cpu"):
         raise TrainingError(
