@@ -14,13 +14,14 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 Row = dict[str, Any]
 KEEPS = ("agreeing", "best-of-n")
+AT_ONCE = 16  # votes scored between two looks at whether the work is still wanted
 RESERVED = "Choose another folder, or remove it: nothing is overwritten."
 
 
@@ -65,38 +66,97 @@ def curate(
 
     Raises TrainingError.
     """
-    from gpu_workers.kwise.config import TrainingConfig
     from gpu_workers.kwise.data import data_files, read_rankings, read_rows
     from gpu_workers.kwise.errors import TrainingError
-    from gpu_workers.kwise.models import revision_hash
-    from gpu_workers.kwise.reward_model import RewardModel
 
     if output.exists():
         raise TrainingError(f"There is a folder {output} already. {RESERVED}")
     if not 0 <= least <= 1:
         raise TrainingError(f"--least is {least:g}; accepted is a number from 0 to 1.")
     read_rankings(data, uses_ties=True, uses_all_bad=True)  # says what is wrong with it, checksums too
-    model = RewardModel.open(reward_model, TrainingConfig(data="", base=str(reward_model), output=""))
+    choice = Choice.open(reward_model, keep=keep, least=least)
     splits = {
         split: [dict(row) for file in data_files(data, split) for row in read_rows(file)]
         for split in ("train", "held_out")
     }
-    rewards, sha256 = _rewards(model, splits["train"]), revision_hash(reward_model)
-    if keep == "agreeing":
-        train = [row for row, own in zip(splits["train"], rewards, strict=True) if likely(row, own) >= least]
-    else:
-        train = best_of_n(splits["train"], rewards, judge=sha256[:12])
+    train = [row for row, _split in choice.of([(row, "train") for row in splits["train"]])]
+    train += [row for row, _split in choice.rest()]
     if not train:
         raise TrainingError(f"No vote of {data} is left with --least {least:g}. Choose a smaller one.")
-    told = {
-        "votes": len(splits["train"]),
-        "kept": len(train),
-        "keep": keep,
-        "least": least if keep == "agreeing" else None,
-        "reward_model_sha256": sha256,
-    }
+    told = choice.told()
     _write(output, {**splits, "train": train}, {"curated": told, "of": _name_of(data)})
-    return told
+    return {name: value for name, value in told.items() if name != "dropped"}
+
+
+class Choice:
+    """What a reward model keeps of rows that come a page at a time, each with its split.
+
+    "agreeing": votes whose pairs it finds at least as likely as `least`; "best-of-n": none of the votes, and
+    at the end per prompt the best and the worst of all responses. Held-out rows pass as they are.
+    """
+
+    def __init__(
+        self, model: Any, sha256: str, *, keep: str, least: float, check: Callable[[], None] = lambda: None
+    ) -> None:
+        """`check` is called every few votes, and may end the work."""
+        self.model, self.sha256, self.keep, self.least = model, sha256, keep, least
+        self.check = check
+        self.dropped: list[str] = []
+        self._seen: list[tuple[Row, tuple[float, ...]]] = []
+        self._votes = self._kept = 0
+
+    @classmethod
+    def open(
+        cls, folder: Path, *, keep: str, least: float, check: Callable[[], None] = lambda: None
+    ) -> "Choice":
+        """With the reward model in `folder`. Raises TrainingError."""
+        from gpu_workers.kwise.config import TrainingConfig
+        from gpu_workers.kwise.models import revision_hash
+        from gpu_workers.kwise.reward_model import RewardModel
+
+        model = RewardModel.open(folder, TrainingConfig(data="", base=str(folder), output=""))
+        return cls(model, revision_hash(folder), keep=keep, least=least, check=check)
+
+    def of(self, page: Sequence[tuple[Row, str]]) -> list[tuple[Row, str]]:
+        """What is kept of this page."""
+        train = [row for row, split in page if split == "train"]
+        rewards: list[tuple[float, ...]] = []
+        for at in range(0, len(train), AT_ONCE):
+            self.check()
+            rewards += _rewards(self.model, train[at : at + AT_ONCE])
+        given = iter(rewards)
+        kept = []
+        for row, split in page:
+            if split != "train" or self._keeps(row, next(given)):
+                kept.append((row, split))
+        return kept
+
+    def rest(self) -> list[tuple[Row, str]]:
+        """What comes after the last page."""
+        best = best_of_n(*zip(*self._seen, strict=True), judge=self.sha256[:12]) if self._seen else []
+        self._kept += len(best)
+        return [(row, "train") for row in best]
+
+    def told(self) -> dict[str, Any]:
+        """What was done, for the manifest: `dropped` are the numbers of the votes that were not kept."""
+        return {
+            "votes": self._votes,
+            "kept": self._kept,
+            "keep": self.keep,
+            "least": self.least if self.keep == "agreeing" else None,
+            "reward_model_sha256": self.sha256,
+            "dropped": self.dropped,
+        }
+
+    def _keeps(self, row: Row, rewards: tuple[float, ...]) -> bool:
+        self._votes += 1
+        if self.keep == "best-of-n":
+            self._seen.append((row, rewards))
+        kept = self.keep == "agreeing" and likely(row, rewards) >= self.least
+        self._kept += kept
+        if not kept:
+            self.dropped.append(str(row["vote_id"]))
+        return kept
 
 
 def _rewards(model: Any, rows: Iterable[Mapping[str, Any]]) -> list[tuple[float, ...]]:
@@ -110,6 +170,10 @@ def _rewards(model: Any, rows: Iterable[Mapping[str, Any]]) -> list[tuple[float,
             row.get("system"),
             tuple(response["text"] for response in row["responses"]),
             tuple(range(1, len(row["responses"]) + 1)),
+            # Each response's own prompt, where the battle had none for all.
+            openings=None
+            if row["messages"]
+            else tuple(tuple(response.get("messages") or ()) for response in row["responses"]),
         )
         for row in rows
     ]
@@ -134,6 +198,8 @@ def best_of_n(rows: Sequence[Row], rewards: Sequence[Sequence[float]], *, judge:
     """For each prompt with two different responses or more: the best and the worst of all that were shown."""
     by_prompt: dict[str, dict[str, tuple[float, Row, int]]] = {}
     for row, own in zip(rows, rewards, strict=True):
+        if not row["prompt_id"]:
+            continue  # responses to different prompts are not held against each other
         for slot, response in enumerate(row["responses"]):
             by_prompt.setdefault(str(row["prompt_id"]), {})[response["text"]] = (own[slot], row, slot)
     chosen = []
@@ -145,6 +211,7 @@ def best_of_n(rows: Sequence[Row], rewards: Sequence[Sequence[float]], *, judge:
         chosen.append(
             {
                 **dict.fromkeys(ends[0][1]),
+                "schema_version": ends[0][1].get("schema_version"),
                 "vote_id": f"best-of-{len(ordered)}-{prompt}",
                 "prompt_id": prompt,
                 "messages": ends[0][1]["messages"],

@@ -32,6 +32,14 @@ def judge(job_id: int) -> None:
     leases.work_on(job_id, judge_battles)
 
 
+@app.task(name="gpu_workers.tasks.curate")
+def curate(job_id: int) -> None:
+    """Have a reward model choose a data set."""
+    from gpu_workers.curate_task import curate_data_set
+
+    leases.work_on(job_id, curate_data_set)
+
+
 @app.task(name="gpu_workers.tasks.build_demo_models")
 def build_demo_models(job_id: int) -> None:
     """Train the demo's models on this machine, and enter each as soon as it is there."""

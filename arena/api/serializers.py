@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from arena.models import Arena, Contestant, DataSet, Job, TrainingRun
+from arena.services.curation import KEEPS
 from arena.services.judgement import judgement_data, judgement_of
 
 
@@ -188,6 +189,17 @@ class DataSetSerializer(serializers.ModelSerializer):
             "id", "arena", "number", "formats", "counts", "last_vote", "last_ruling", "sha256", "job",
             "created_at", "completed_at",
         ]  # fmt: skip
+
+
+class CurationRequestSerializer(serializers.Serializer):
+    reward_model = serializers.IntegerField(help_text="The id of its training run.")
+    keep = serializers.ChoiceField(choices=KEEPS, required=False)
+    least = serializers.FloatField(
+        min_value=0,
+        max_value=1,
+        required=False,
+        help_text="Mean probability of a vote's pairs, for `agreeing`.",
+    )
 
 
 class TrainingRunRequestSerializer(serializers.Serializer):

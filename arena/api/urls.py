@@ -41,6 +41,7 @@ urlpatterns = [
     path("data-sets/", work.DataSetsView.as_view(), name="data_sets"),
     path("data-sets/<int:pk>/", work.DataSetView.as_view(), name="data_set"),
     path("data-sets/<int:pk>/download/", work.DataSetDownloadView.as_view(), name="data_set_download"),
+    path("data-sets/<int:pk>/curate/", work.DataSetCurationView.as_view(), name="data_set_curate"),
     path("training-runs/", work.TrainingRunsView.as_view(), name="training_runs"),
     path("training-runs/plan/", training.TrainingPlanView.as_view(), name="training_plan"),
     path("training-runs/compare/", training.TrainingComparisonView.as_view(), name="training_compare"),

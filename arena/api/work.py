@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from arena.api.serializers import (
+    CurationRequestSerializer,
     DataSetRequestSerializer,
     DataSetSerializer,
     JobSerializer,
@@ -25,6 +26,7 @@ from arena.api.views import NewestFirst, View, errors, page_of
 from arena.errors import NotFound, SignInNeeded
 from arena.models import Contestant, DataSet, Job, TrainingRun
 from arena.services import access, jobs
+from arena.services.curation import request_curation
 from arena.services.data_sets import request_data_set
 from arena.services.training import request_training
 from arena.views.data_sets import zip_of
@@ -109,6 +111,21 @@ class DataSetView(ManagersView):
     @extend_schema(summary="One data set", responses={200: DataSetSerializer, **errors(401, 404)})
     def get(self, request: Request, pk: int) -> Response:
         return Response(DataSetSerializer(self.one(self.data_sets(), pk, "data set")).data)
+
+
+class DataSetCurationView(ManagersView):
+    @extend_schema(
+        summary="Have a reward model choose among a data set's votes",
+        description="The result is a data set of its own. Its number is given at once; a worker writes it.",
+        request=CurationRequestSerializer,
+        responses={201: DataSetSerializer, **errors(400, 401, 404)},
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        data_set = self.one(self.data_sets(), pk, "data set")
+        wanted = checked(CurationRequestSerializer, request.data)
+        run = self.one(self.training_runs(), wanted.pop("reward_model"), "training run")
+        curated = request_curation(data_set=data_set, reward_model=run, by=self.user(), **wanted)
+        return Response(DataSetSerializer(curated).data, status=status.HTTP_201_CREATED)
 
 
 class DataSetDownloadView(ManagersView):

@@ -24,6 +24,7 @@ class Job(models.Model):
         ANALYSIS = "analysis", _("analyse a leaderboard")
         JUDGE = "judge", _("ask a judge")
         CHECK = "check", _("check a contestant")
+        CURATE = "curate", _("choose votes by a reward model")
         DEMO_MODELS = "demo_models", _("build the demo's models")
 
     class State(models.TextChoices):

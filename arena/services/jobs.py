@@ -35,6 +35,7 @@ TASKS: dict[str, tuple[str, str]] = {
     Job.Kind.EXPORT: ("arena.tasks.export_data_set", "default"),
     Job.Kind.ANALYSIS: ("arena.tasks.analyse_leaderboard", "default"),
     Job.Kind.JUDGE: ("gpu_workers.tasks.judge", "generate"),
+    Job.Kind.CURATE: ("gpu_workers.tasks.curate", "generate"),
     Job.Kind.CHECK: ("gpu_workers.tasks.check_backend", "generate"),
 }
 QUEUES = sorted({queue for _task, queue in TASKS.values()})

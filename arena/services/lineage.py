@@ -47,7 +47,11 @@ def retracted_votes(data_set: DataSet) -> int:
 
 
 def holds(data_set: DataSet, vote: Vote) -> bool:
-    """Whether a vote that was there in time is of the contestants and voters that the data set is of."""
+    """Whether a vote that was there in time is of the contestants and voters that the data set is of, and
+    was kept where a reward model chose.
+    """
+    if str(vote.pk) in data_set.manifest.get("curated", {}).get("dropped", ()):
+        return False
     shown = vote.battle.slots.values_list("contestant_id", flat=True)
     people = vote.voter.kind in vote_log.COUNTED_SOURCES
     asked_for = str(vote.voter_id) in data_set.filters.get("judges", {})

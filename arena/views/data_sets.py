@@ -1,17 +1,20 @@
 from pathlib import Path
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from arena.errors import BadInput
-from arena.models import DataSet
+from arena.models import Arena, DataSet
 from arena.services import overview
 from arena.services.archives import zipped
+from arena.services.curation import LEAST, request_curation
 from arena.services.data_sets import (
     DEFAULT_FORMATS,
     FORMATS,
@@ -19,6 +22,7 @@ from arena.services.data_sets import (
     request_data_set,
     verify_data_set,
 )
+from arena.services.training import reward_models_of
 from arena.views.entry import arena_page, enter_as_manager, person
 from arena.views.outputs import shown
 
@@ -53,13 +57,61 @@ def data_sets(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @never_cache
-@require_GET
+@require_http_methods(["GET", "POST"])
 def data_set(request: HttpRequest, slug: str, number: int) -> HttpResponse:
-    """One data set: its card, its files and their checksums."""
+    """One data set: its card, its files and their checksums. POST has a reward model choose of it."""
     arena = enter_as_manager(request, slug)
     one = overview.get_data_set(arena=arena, number=number)
-    context = {**arena_page(request, arena, "data_sets"), "data_set": one, "job": one.job, **_contents(one)}
-    return render(request, "arena/data_set.html", context)
+    form = CurationForm(arena, request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            curated = request_curation(data_set=one, by=person(request), **form.cleaned_data)
+        except BadInput as error:
+            form.add_error(None, str(error))
+        else:
+            messages.success(request, _("Data set %(number)s is being written.") % {"number": curated.number})
+            return redirect("data_set", slug=slug, number=curated.number)
+    context = {
+        **arena_page(request, arena, "data_sets"),
+        "data_set": one,
+        "job": one.job,
+        "form": form,
+        "curated": one.filters.get("curation"),
+        **_contents(one),
+    }
+    return render(request, "arena/data_set.html", context, status=400 if form.errors else 200)
+
+
+class CurationForm(forms.Form):
+    """What a reward model is to keep of a data set."""
+
+    keep = forms.ChoiceField(
+        choices=[
+            ("agreeing", gettext_lazy("the votes that it finds likely")),
+            (
+                "best-of-n",
+                gettext_lazy("of the responses to each prompt the one it likes best over the worst"),
+            ),
+        ],
+        label=gettext_lazy("Keep"),
+    )
+    least = forms.FloatField(
+        min_value=0,
+        max_value=1,
+        initial=LEAST,
+        label=gettext_lazy("Least probability"),
+        help_text=gettext_lazy(
+            "Of a vote's pairs on average, by the reward model; votes below are left out."
+        ),
+    )
+
+    def __init__(self, arena: Arena, data: Any = None) -> None:
+        super().__init__(data, label_suffix="")
+        self.fields["reward_model"] = forms.ModelChoiceField(
+            reward_models_of(arena), label=_("Reward model"), empty_label=None
+        )
+        self.fields["least"].widget.attrs["step"] = "any"
+        self.order_fields(["reward_model", "keep", "least"])
 
 
 @never_cache

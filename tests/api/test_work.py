@@ -7,7 +7,7 @@ import pytest
 from arena.models import DataSet, Job, TrainingRun
 from arena.services import jobs
 from arena.services.data_sets import request_data_set, write_data_set
-from arena.services.training import request_training
+from arena.services.training import end_training, request_training
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -325,3 +325,19 @@ def test_a_longer_list_needs_no_more_queries(
 
     with django_assert_max_num_queries(4):
         assert len(client.get(f"/api/v1/{address}").json()["results"]) >= 6
+
+
+def test_a_reward_model_chooses_of_a_data_set(api, grace, mallory, base, data_set):
+    run = request_training(base=base, data_set=data_set, objective="reward-bradley-terry")
+    address = f"/api/v1/data-sets/{data_set.pk}/curate/"
+    body = {"reward_model": run.pk, "keep": "best-of-n"}
+    early = api(grace).post(address, body, format="json")
+    assert (early.status_code, "no finished reward model" in early.json()["error"]) == (400, True)
+    end_training(run, summary={}, manifest={})
+
+    chosen = api(grace).post(address, body, format="json")
+
+    assert chosen.status_code == 201
+    assert chosen.json()["number"] == data_set.number + 1
+    assert api(grace).post(address, {**body, "keep": "all"}, format="json").status_code == 400
+    assert api(mallory).post(address, body, format="json").status_code == 404

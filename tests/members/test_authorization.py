@@ -141,6 +141,7 @@ ROWS = {
     "api/v1/arenas/<slug:slug>/leaderboard/compare/": Row(access.SEE),
     "api/v1/arenas/<slug:slug>/judges/": managed(),
     "api/v1/arenas/<slug:slug>/judges/<int:pk>/work/": managed("post", real=False),
+    "api/v1/data-sets/<int:pk>/curate/": managed("post", real=False),
     "api/v1/arenas/<slug:slug>/rounds/": managed(),
     "api/v1/arenas/<slug:slug>/rounds/<int:pk>/votes/": managed("post", real=False),
     "api/v1/arenas/<slug:slug>/rounds/<int:pk>/end/": managed("post", real=False),

@@ -544,3 +544,23 @@ def test_votes_are_listed_from_the_newest_in_parts(grace_in, voted):  # noqa: F8
     assert f">Vote {votes[0]}<" not in first
     assert f">Vote {votes[0]}<" in votes_page(grace_in, voted, f"?before={votes[1]}")
     assert votes_page(grace_in, voted, "?before=x&vote=x")
+
+
+def test_a_reward_model_chooses_of_a_data_set_s_votes(grace_in, voted, base, data_set):  # noqa: F811
+    address = f"/arenas/{voted.slug}/data-sets/{data_set.number}/"
+    assert "There is no reward model yet" in grace_in.get(address).content.decode()
+    judge = make_run(base, data_set, "Taster", objective="reward-bradley-terry")
+    body = {"reward_model": judge.pk, "keep": "agreeing", "least": "0.25"}
+
+    refused = grace_in.post(address, {**body, "least": "2"})
+    answer = grace_in.post(address, body)
+
+    assert refused.status_code == 400
+    curated = DataSet.objects.latest("number")
+    assert answer["Location"].endswith(f"/data-sets/{curated.number}/")
+    assert curated.filters["curation"] == {
+        "of": data_set.number, "run": judge.pk, "by": "Taster", "keep": "agreeing", "least": 0.25
+    }  # fmt: skip
+    assert curated.job.kind == Job.Kind.CURATE
+    assert "chosen by Taster" in grace_in.get(f"/arenas/{voted.slug}/data-sets/").content.decode()
+    assert "Have it choose" not in grace_in.get(answer["Location"]).content.decode()

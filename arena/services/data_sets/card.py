@@ -50,7 +50,7 @@ def card(data_set: DataSet, *, files: dict[str, dict[str, str]], facts: dict[str
         first=data_set.formats[0],
         rows=_table(facts["rows"]),
         left_out=_left_out(facts["left_out"]),
-        chosen=_chosen(data_set.filters),
+        chosen=_chosen(data_set.filters) + _curated(data_set.filters.get("curation"), facts.get("curated")),
         strategy=f'Contestants were drawn by the strategy "{data_set.arena.get_strategy_display()}".',
     )
     return f"---\n{_head(title, files, facts)}---\n\n{body}"
@@ -96,6 +96,24 @@ def _chosen(filters: dict[str, dict[str, str]]) -> str:
             f"\nNot only people voted: `judge` names the model where one did ({', '.join(names.values())}).\n"
         )
     return told
+
+
+def _curated(wanted: dict[str, Any] | None, told: dict[str, Any] | None) -> str:
+    """What a reward model chose, and by what measure."""
+    if not wanted or not told:
+        return ""
+    who = f'the reward model "{wanted["by"]}" (sha256 {told["reward_model_sha256"][:12]})'
+    if wanted["keep"] == "agreeing":
+        return (
+            f"\nChosen of data set {wanted['of']} by {who}: {told['kept']} of {told['votes']} votes to train "
+            f"on, whose pairs it finds at least {wanted['least']:g} likely on average. Held-out votes are as "
+            "they were.\n"
+        )
+    return (
+        f"\nMade of data set {wanted['of']} by {who}: of the responses to each prompt the one that it likes "
+        f"best over the one that it likes least, {told['kept']} in all. Nobody cast these; `voter` and "
+        "`judge` name the model. Held-out votes are people's, as they were.\n"
+    )
 
 
 def _demo_note(data_set: DataSet) -> str:

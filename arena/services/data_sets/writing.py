@@ -7,9 +7,10 @@ data set is there whole or not at all, however often its job is cut off.
 import shutil
 import tempfile
 from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from django.conf import settings
 from django.db import transaction
@@ -23,11 +24,13 @@ from arena.services.data_sets.card import card
 from arena.services.data_sets.files import Table, put_in_place, sha256_of, write_json, write_text
 from arena.services.data_sets.formats import FORMATS
 from arena.services.data_sets.views import llama_factory_info
-from arena.services.data_sets.votes import SCHEMA_VERSION, VoteReader, is_informative, prompt_ids
+from arena.services.data_sets.votes import SCHEMA_VERSION, Row, VoteReader, is_informative, prompt_ids
 from arena.services.leases import Lease
 
 SPLITS: tuple[str, ...] = (Prompt.Split.TRAIN.value, Prompt.Split.HELD_OUT.value)
 MANIFEST = "manifest.json"
+NOT_CHOSEN = "not chosen by the reward model"
+Placed = tuple[Row, str]  # a row with its split
 Tables = dict[tuple[str, str], Table]
 
 
@@ -35,9 +38,18 @@ def data_set_folder(data_set: DataSet) -> Path:
     return Path(settings.DATA_SETS_DIR) / data_set.folder
 
 
-def write_data_set(data_set: DataSet, lease: Lease | None = None) -> DataSet:
+class Choice(Protocol):
+    """Chooses among the rows while they are written; see gpu_workers/curate.py."""
+
+    def of(self, page: Sequence[Placed]) -> list[Placed]: ...
+    def rest(self) -> list[Placed]: ...
+    def told(self) -> dict[str, Any]: ...
+
+
+def write_data_set(data_set: DataSet, lease: Lease | None = None, choice: Choice | None = None) -> DataSet:
     """Write the files, the card and the manifest, and mark the data set as complete.
 
+    With a `choice` only the rows that it keeps, and those that it makes of them.
     Does nothing where it is complete. Raises BadInput where no vote is left to write.
     """
     data_set.refresh_from_db()
@@ -47,7 +59,7 @@ def write_data_set(data_set: DataSet, lease: Lease | None = None) -> DataSet:
     final.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent))
     try:
-        manifest = _write(data_set, draft, lease)
+        manifest = _write(data_set, draft, lease, choice)
         if lease is not None:
             lease.check()
         put_in_place(draft, final)
@@ -90,10 +102,13 @@ def verify_data_set(data_set: DataSet) -> None:
             )
 
 
-def _write(data_set: DataSet, folder: Path, lease: Lease | None) -> dict[str, Any]:
+def _write(data_set: DataSet, folder: Path, lease: Lease | None, choice: Choice | None) -> dict[str, Any]:
     """All files of the data set in `folder`; returns the manifest."""
     reader = VoteReader(data_set)
-    tables, splits = _write_tables(data_set, folder, reader, lease)
+    tables, splits = _write_tables(data_set, folder, reader, lease, choice)
+    curated = choice.told() if choice else {}
+    if curated:
+        reader.left_out[NOT_CHOSEN] += len(curated["dropped"])
     if not any(facts["votes"] for facts in splits.values()):
         raise BadInput(
             "No vote can be exported: "
@@ -103,7 +118,8 @@ def _write(data_set: DataSet, folder: Path, lease: Lease | None) -> dict[str, An
     facts = {
         "rows": {name: {split: tables[name, split].rows for split in SPLITS} for name in data_set.formats},
         "splits": splits,
-        "left_out": dict(sorted(reader.left_out.items())),
+        "left_out": {why: count for why, count in sorted(reader.left_out.items()) if count},
+        **({"curated": curated} if curated else {}),
     }
     files = _named_files(folder, tables)
     if "llama-factory" in files:
@@ -117,7 +133,7 @@ def _write(data_set: DataSet, folder: Path, lease: Lease | None) -> dict[str, An
 
 
 def _write_tables(
-    data_set: DataSet, folder: Path, reader: VoteReader, lease: Lease | None
+    data_set: DataSet, folder: Path, reader: VoteReader, lease: Lease | None, choice: Choice | None
 ) -> tuple[Tables, dict[str, dict[str, int]]]:
     """The rows of every format; returns the tables and what each split holds."""
     prompts: dict[str, set[str]] = defaultdict(set)
@@ -129,7 +145,8 @@ def _write_tables(
             for name in data_set.formats
             for split in SPLITS
         }
-        for page in reader.pages():
+
+        def add(page: Sequence[Placed]) -> None:
             for split in SPLITS:
                 rows = [row for row, its_split in page if its_split == split]
                 splits[split]["votes"] += len(rows)
@@ -138,9 +155,13 @@ def _write_tables(
                 for name in data_set.formats:
                     view = FORMATS[name].view
                     tables[name, split].add([seen for row in rows for seen in view(row)])
+
+        for page in reader.pages():
+            add(choice.of(page) if choice else page)
             done += reader.last_page
             if lease is not None:
                 lease.progress(done=done, total=total, message=f"{done:,} of {total:,} votes")
+        add(choice.rest() if choice else [])
     for split in SPLITS:
         splits[split]["prompts"] = len(prompts[split])
     return tables, splits
