@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
     # After the signals: loading torch takes seconds.
     from gpu_workers.kwise.config import read_config
     from gpu_workers.kwise.errors import Stopped, TrainingError
-    from gpu_workers.kwise.sharing import join_processes, leave_processes
+    from gpu_workers.kwise.sharing import join_processes, leave_processes, lost_another
     from gpu_workers.kwise.trainer import train
 
     try:
@@ -74,6 +74,13 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         # A full or read-only disk, most likely; what was saved before is whole.
         sentence = f"{error.strerror or error} ({error.filename or 'the output folder'})."
+        say("error", message=sentence)
+        print(sentence, file=sys.stderr)
+        return 1
+    except RuntimeError as error:
+        if not lost_another(error):
+            raise
+        sentence = "Another process of this run has ended; what it said tells why."
         say("error", message=sentence)
         print(sentence, file=sys.stderr)
         return 1

@@ -99,7 +99,10 @@ def _read_deepspeed() -> Sharding | None:
             "(pip install 'preference-arena[gpu,deepspeed]'), or launch with --use_fsdp."
         )
     file = os.environ.get("ACCELERATE_DEEPSPEED_CONFIG_FILE", "none")
-    zero = _from_launcher() if file == "none" else _from_file(Path(file))
+    return _checked(_from_launcher() if file == "none" else _from_file(Path(file)))
+
+
+def _checked(zero: Mapping[str, Any]) -> Sharding | None:
     stage = zero.get("stage", 2)
     if stage not in (0, 1, 2, 3):
         raise TrainingError(f"DeepSpeed's ZeRO has the stages 0 to 3; the launcher wants {stage}.")
@@ -107,24 +110,22 @@ def _read_deepspeed() -> Sharding | None:
     for place in places:
         if place not in ("none", "cpu"):
             raise TrainingError(f"DeepSpeed is to offload to {place}; this trainer offloads to cpu or none.")
-    offloads = "cpu" in places
     if places[1] == "cpu" and stage != 3:
         raise TrainingError("DeepSpeed offloads parameters at ZeRO stage 3 alone. Set --zero_stage 3.")
-    if stage == 0 and not offloads:
-        return None  # nothing is shared out: every process has the whole model
-    if stage == 0:
+    if stage == 0 and "cpu" in places:
         raise TrainingError("DeepSpeed offloads at the ZeRO stages 1 to 3. Set --zero_stage.")
-    return Sharding("deepspeed", stage, offloads, zero)
+    # At stage 0 nothing is shared out: every process has the whole model.
+    return Sharding("deepspeed", stage, "cpu" in places, zero) if stage else None
 
 
 def _from_launcher() -> dict[str, Any]:
     """The part zero_optimization that the launcher's own options amount to."""
-    said = {"gradient_accumulation_steps": "1", "gradient_clipping": "auto"}
-    for name, usual in said.items():
+    for name, usual in (("gradient_accumulation_steps", "1"), ("gradient_clipping", "auto")):
         value = os.environ.get(f"ACCELERATE_{name.upper()}", usual)
         if value not in (usual, "auto"):
             raise _not_decided_there(f"The launcher's {name} is {value}", name)
-    zero: dict[str, Any] = {"stage": int(os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE", "2"))}
+    stage = os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE", "2")
+    zero: dict[str, Any] = {"stage": int(stage) if stage.isdigit() else stage}
     for short, name in (("OPTIMIZER", "offload_optimizer"), ("PARAM", "offload_param")):
         device = os.environ.get(f"ACCELERATE_DEEPSPEED_OFFLOAD_{short}_DEVICE", "none")
         if device != "none":

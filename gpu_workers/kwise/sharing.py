@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from gpu_workers.kwise.launching import Sharding, read_launcher
 
@@ -106,8 +108,29 @@ def join_processes() -> Share:
     if cuda:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if cuda else "gloo")
+        _connect("nccl" if cuda else "gloo")
     return Share(dist.get_rank(), dist.get_world_size(), sharding)
+
+
+def _connect(backend: str) -> None:
+    """Join the group. Started again on one machine (--max_restarts), the processes meet at the launcher's
+    store, where torch 2.13 leaves the addresses of those before them: there they take a corner of their own.
+    """
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    if attempt == "0" or os.environ.get("LOCAL_WORLD_SIZE") != os.environ.get("WORLD_SIZE"):
+        dist.init_process_group(backend)
+        return
+    store, rank, world = next(rendezvous("env://"))
+    corner = PrefixStore(f"attempt-{attempt}", store)
+    dist.init_process_group(backend, store=corner, rank=rank, world_size=world)
+
+
+def lost_another(error: BaseException) -> bool:
+    """Whether a process of the run is gone that this one was talking to."""
+    gone = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
+    return isinstance(error, dist.DistBackendError) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in gone)
+    )
 
 
 def leave_processes() -> None:

@@ -15,6 +15,7 @@ REPOSITORY = Path(__file__).parents[2]
 # Port 0: any that is free. The rest is said so that accelerate need not guess it aloud.
 LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes=2"]
 LAUNCH += ["--num_machines=1", "--main_process_port=0", "--mixed_precision=no", "--dynamo_backend=no"]
+SEVERAL_RUNS = "tests.gpu_workers.several_runs"
 
 
 def settings(folder: Path, name: str, **changes: Any) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def launch(
     """The status of two processes that make these runs, what each run said, and the standard error."""
     file = folder / "runs.json"
     file.write_text(json.dumps(runs))
-    done = run([*LAUNCH, *way, "-m", "tests.gpu_workers.several_runs", str(file)])
+    done = run([*LAUNCH, *way, "-m", SEVERAL_RUNS, str(file)])
     said: list[list[dict[str, Any]]] = [[]]
     for event in events(done.stdout):
         if event["event"] == "over":

@@ -1,5 +1,6 @@
-"""A model that DeepSpeed shares out among processes: two real ones, started by `accelerate launch`, on CPUs."""
+"""A model that DeepSpeed shares out among processes: two real ones, by `accelerate launch`, on CPUs."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from transformers import AutoModelForCausalLM
 from gpu_workers.kwise.config import parse_config
 from gpu_workers.kwise.trainer import train
 from tests.gpu_workers import kwise_world as world
-from tests.gpu_workers.launched import assert_alike, launch, settings
+from tests.gpu_workers.launched import LAUNCH, assert_alike, events, launch, run, settings
 from tests.gpu_workers.test_train import Events
 
 OFFLOADED = {"offload_optimizer": {"device": "cpu"}}
@@ -54,6 +55,7 @@ RELAY: list[dict[str, Any]] = [
     {"sharding": zero(3, **OFFLOADED), "stopped_at": 3},
 ]
 RELAYED = {"batch_size": 2}
+ASTRAY = {"learning_rate": 1e30, "batch_size": 5, "checkpoint_every_steps": 1}
 KILLED = {"batch_size": 3, "method": "lora", "checkpoint_every_steps": 2}
 
 
@@ -72,8 +74,8 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def shared_out(folder) -> dict[str, list[dict[str, Any]]]:
-    """What two processes said of each way to train, of a run that one way after the other goes on with, and of
-    one in which they were killed; all in one start of them.
+    """What two processes said of each way to train, of a run that one way after the other goes on with, of
+    two that go astray and of one in which they were killed; all in one start of them.
     """
     runs: list[dict[str, Any]] = [
         {"settings": settings(folder, f"two {name}", **changes), "sharding": sharding}
@@ -82,10 +84,14 @@ def shared_out(folder) -> dict[str, list[dict[str, Any]]]:
     relay = settings(folder, "relay", **RELAYED)
     runs += [{"settings": relay, **leg} for leg in RELAY]
     runs += [{"settings": settings(folder, "dry", dry_run=True)}]
+    runs += [
+        {"settings": settings(folder, f"astray {stage}", **ASTRAY), "sharding": zero(stage)}
+        for stage in (2, 3)
+    ]
     runs += [{"settings": settings(folder, "killed", **KILLED), "killed_at": 3}]
     status, said, errors = launch(folder, runs, "--use_deepspeed", "--zero_stage=3")
     legs = [f"leg {number}" for number in range(len(RELAY))]
-    found = dict(zip([*WAYS, *legs, "dry", "killed"], said, strict=True))
+    found = dict(zip([*WAYS, *legs, "dry", "astray 2", "astray 3", "killed"], said, strict=True))
     assert found["killed"], errors
     assert status != 0
     return found
@@ -133,11 +139,39 @@ def test_what_one_way_began_every_other_goes_on_with(folder, shared_out):
     assert_alike(folder / "relay", folder / "whole relay")
 
 
+@pytest.mark.parametrize("stage", [2, 3])
+def test_a_loss_that_is_no_number_ends_the_run_before_anything_of_it_is_saved(folder, shared_out, stage):
+    said = Events(shared_out[f"astray {stage}"])
+
+    assert "the run cannot go on. Lower the learning rate" in said.of("error")[0]["message"]
+    assert [one["step"] for one in said.of("checkpoint")] == [one["step"] for one in said.of("step")]
+    assert not (folder / f"astray {stage}" / "model").exists()
+
+
+def test_one_process_keeps_the_optimisers_state_in_main_memory(folder):
+    """The whole command, as it is typed."""
+    file = folder / "alone.json"
+    file.write_text(json.dumps(settings(folder, "alone", batch_size=5, kl_prompts=0)))
+
+    done = run(
+        [
+            *(part for part in LAUNCH if part != "--num_processes=2"),
+            *("--num_processes=1", "--use_deepspeed", "--zero_stage=2", "--offload_optimizer_device=cpu"),
+            *("-m", "gpu_workers.train", str(file)),
+        ]
+    )
+
+    train(parse_config(settings(folder, "as ever", batch_size=5, kl_prompts=0)), Events())
+    assert done.returncode == 0, done.stderr
+    (started,) = Events(events(done.stdout)).of("started")
+    assert (started["processes"], started["sharded"]) == (1, True)
+    assert_alike(folder / "alone", folder / "as ever")
+
+
 def test_killed_processes_are_gone_on_with_by_one_without_deepspeed(folder, shared_out):
-    run = settings(folder, "killed", **KILLED)
     assert [one["step"] for one in shared_out["killed"] if one["event"] == "checkpoint"] == [2]
-    assert not Path(run["output"], "model").exists()
-    shutil.copytree(run["output"], folder / "rest")
+    assert not (folder / "killed" / "model").exists()
+    shutil.copytree(folder / "killed", folder / "rest")
 
     rest = Events()
     train(parse_config(settings(folder, "rest", **KILLED)), rest)

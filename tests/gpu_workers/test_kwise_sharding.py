@@ -1,5 +1,6 @@
 """A model shared out among processes (FSDP): two real ones, started by `accelerate launch`, on CPUs."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,23 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from gpu_workers.kwise.config import parse_config
-from gpu_workers.kwise.errors import TrainingError
+from gpu_workers.kwise.errors import ShortOfMemory, TrainingError
 from gpu_workers.kwise.launching import Sharding
 from gpu_workers.kwise.policy import Policy
 from gpu_workers.kwise.sharding import check_sharded
-from gpu_workers.kwise.sharing import Share, join_processes
+from gpu_workers.kwise.sharing import Share
 from gpu_workers.kwise.trainer import train
 from tests.gpu_workers import kwise_world as world
-from tests.gpu_workers.launched import assert_alike, launch, settings, weights
+from tests.gpu_workers.launched import (
+    LAUNCH,
+    SEVERAL_RUNS,
+    assert_alike,
+    events,
+    launch,
+    run,
+    settings,
+    weights,
+)
 from tests.gpu_workers.test_kwise_gradients import make_policy, rankings
 from tests.gpu_workers.test_train import Events
 
@@ -125,21 +135,21 @@ def test_a_dry_run_of_several_processes_leaves_nothing(folder, shared_out):
 
 
 def test_killed_processes_are_gone_on_with_by_as_many_or_by_one(folder, shared_out):
-    run = settings(folder, "killed", **KILLED)
+    killed = settings(folder, "killed", **KILLED)
     assert [one["step"] for one in shared_out["killed"] if one["event"] == "checkpoint"] == [2]
-    assert not Path(run["output"], "model").exists()
-    shutil.copytree(run["output"], folder / "rest")
+    assert not Path(killed["output"], "model").exists()
+    shutil.copytree(killed["output"], folder / "rest")
 
-    status, (together, _), errors = launch(folder, [{"settings": run}], "--use_fsdp")
+    status, (together, _), errors = launch(folder, [{"settings": killed}], "--use_fsdp")
     alone = Events()
     train(parse_config(settings(folder, "rest", **KILLED)), alone)
     train(parse_config(settings(folder, "whole", **KILLED)), Events())
 
     assert status == 0, errors
-    for events in (Events(together), alone):
-        assert [one["step"] for one in events.of("started")] == [2]
-        assert not events.of("reference")  # it was kept
-        assert [one["step"] for one in events.of("step")] == [3, 4, 5, 6]
+    for rest in (Events(together), alone):
+        assert [one["step"] for one in rest.of("started")] == [2]
+        assert not rest.of("reference")  # it was kept
+        assert [one["step"] for one in rest.of("step")] == [3, 4, 5, 6]
     for name in ("killed", "rest"):
         assert_alike(folder / name, folder / "whole")
 
@@ -168,28 +178,7 @@ def test_what_does_not_go_with_sharding_is_refused_before_anything_is_written(fo
     assert not Path(config.output).exists()
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "sentence"),
-    [
-        (
-            "FSDP_SHARDING_STRATEGY",
-            "HYBRID_SHARD",
-            "fsdp_sharding_strategy is HYBRID_SHARD; this trainer shards",
-        ),
-        ("FSDP_RESHARD_AFTER_FORWARD", "false", "shards with true"),
-        ("FSDP_OFFLOAD_PARAMS", "true", "fsdp_offload_params is true"),
-        ("FSDP_ACTIVATION_CHECKPOINTING", "true", "Set gradient_checkpointing in the run's settings"),
-    ],
-)
-def test_a_launcher_that_wants_weights_shared_out_otherwise_is_told(monkeypatch, name, value, sentence):
-    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
-    monkeypatch.setenv(name, value)
-
-    with pytest.raises(TrainingError, match=sentence):
-        join_processes()
-
-
-def test_memory_that_runs_out_in_one_of_them_ends_the_run_with_a_sentence(tmp_path, monkeypatch):
+def test_memory_that_runs_out_in_one_of_them_ends_the_step_with_a_sentence(tmp_path, monkeypatch):
     """The others are in the middle of a pass: nobody can take less by halves."""
     policy = make_policy(tmp_path)
     policy.share = Share(0, 1, Sharding())
@@ -199,19 +188,33 @@ def test_memory_that_runs_out_in_one_of_them_ends_the_run_with_a_sentence(tmp_pa
 
     monkeypatch.setattr(Policy, "outputs", no_memory)
 
-    with pytest.raises(TrainingError, match="Memory ran out in one of the processes that share the model"):
+    with pytest.raises(ShortOfMemory, match="Memory ran out in one of the processes that share the model"):
         policy.step(rankings(), 1e-3)
 
+    assert policy.micro_batch == 2  # half of four
 
-def test_the_usual_settings_of_a_launcher_are_taken(monkeypatch):
-    """Alone, there is nobody to share with."""
-    for name, value in (
-        ("ACCELERATE_USE_FSDP", "true"),
-        ("FSDP_SHARDING_STRATEGY", "FULL_SHARD"),
-        ("FSDP_RESHARD_AFTER_FORWARD", "true"),
-        ("FSDP_OFFLOAD_PARAMS", "false"),
-        ("WORLD_SIZE", "1"),
-    ):
-        monkeypatch.setenv(name, value)
 
-    assert join_processes() == Share()
+def test_processes_started_again_after_memory_ran_out_take_less(folder):
+    """A whole ranking does not fit into the second process: twice they begin again, with half as much and
+    then with single responses, from the checkpoint of the step before.
+    """
+    changes = {"batch_size": 5, "checkpoint_every_steps": 1}
+    file = folder / "short.json"
+    file.write_text(json.dumps(settings(folder, "short", **changes)))
+
+    done = run(
+        [*LAUNCH, "--use_fsdp", "--max_restarts=3", "-m", SEVERAL_RUNS, "--short-of-memory", str(file)]
+    )
+
+    train(parse_config(settings(folder, "roomy", **changes)), Events())
+    said = Events(events(done.stdout))
+    told = [one["message"] for one in said.of("error") if "Memory ran out" in one["message"]]
+    assert done.returncode == 0, done.stderr
+    assert [sentence.split(", ")[1] for sentence in told] == [
+        "1 rankings at a time.",
+        "one response at a time.",
+    ]
+    assert "Run it again: it goes on from its last checkpoint" in told[0]
+    assert [one["message"] for one in said.of("notice")][-1].endswith("one response at a time from here.")
+    assert [one["step"] for one in said.of("step")] == [1, 2, 3, 4]
+    assert_alike(folder / "short", folder / "roomy")
