@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.models import User
 from django.http import HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -18,9 +18,11 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from annotation.campaign_forms import CampaignForm
 from annotation.models import Annotator, Campaign
 from annotation.services import campaigns, crowd, exports, items, progress, standing
+from annotation.services.routing import ask_people
 from arena.api.errors import status_of
 from arena.errors import BadInput, NotFound
 from arena.models import Arena
+from arena.services.judges import at_work
 from arena.services.members import members_of
 from arena.views.entry import PageRequest, arena_page, enter_as_manager, person
 
@@ -52,6 +54,20 @@ def campaign_new(request: PageRequest, slug: str) -> HttpResponse:
             messages.success(request, _("The draft is saved. Look at what it means, then start it."))
             return redirect("campaign_lead", slug=slug, campaign=campaign.slug)
     return _form_page(request, arena, form)
+
+
+@require_POST
+def judge_ask(request: PageRequest, slug: str, pk: int) -> HttpResponse:
+    """A draft of a campaign with the sets that a judge's report finds worth a person."""
+    arena = enter_as_manager(request, slug)
+    judge = get_object_or_404(at_work(arena), pk=pk)
+    try:
+        campaign = ask_people(judge=judge, by=person(request))
+    except BadInput as error:
+        messages.error(request, str(error))
+        return redirect("judges", slug=slug)
+    messages.success(request, _("The draft is saved. Look at what it means, then start it."))
+    return redirect("campaign_lead", slug=slug, campaign=campaign.slug)
 
 
 @never_cache

@@ -25,6 +25,7 @@ urlpatterns = [
     path(CAMPAIGN + "panel/", campaign_views.panel_message, name="campaign_panel"),
     path(ALL, lead.campaign_list, name="campaigns"),
     path("arenas/<slug:slug>/manage/new-campaign/", lead.campaign_new, name="campaign_new"),
+    path("arenas/<slug:slug>/manage/judges/<int:pk>/ask-people/", lead.judge_ask, name="judge_ask"),
     path(ONE, lead.campaign_lead, name="campaign_lead"),
     path(ONE + "edit/", lead.campaign_edit, name="campaign_edit"),
     path(ONE + "act/", lead.campaign_act, name="campaign_act"),

@@ -147,7 +147,7 @@ def start_campaign(*, campaign: Campaign, by: User | None = None) -> Campaign:
         campaign.refresh_from_db()
         campaign.plan = _plan(campaign)
         campaign.save(update_fields=["plan"])
-        if campaign.method == Campaign.Method.ALL:
+        if campaign.method == Campaign.Method.ALL or campaign.prompt_filter.get("sets"):
             made = items.lay_out_all(campaign)
             Campaign.objects.filter(pk=campaign.pk).update(drawn=made, target=made)
         else:
@@ -227,8 +227,12 @@ def _change_state(campaign: Campaign, frm: list[str], to: str, action: str, by: 
 def _set(campaign: Campaign, fields: Mapping[str, Any], allowed: set[str]) -> None:
     if unknown := set(fields) - allowed:
         raise BadInput(_("A campaign has no setting %s.") % ", ".join(sorted(unknown)))
+    # No form asks for these: they were named when the campaign was made, and stay.
+    sets = campaign.prompt_filter.get("sets", [])
     for name, value in fields.items():
         setattr(campaign, name, value)
+    if sets and isinstance(campaign.prompt_filter, dict):
+        campaign.prompt_filter.setdefault("sets", sets)
     campaign.rules = stored(parse_rules(campaign.rules))
     campaign.prompt_filter = _checked_filter(campaign.prompt_filter)
     campaign.panel_settings = crowd.checked_settings(campaign.panel, campaign.panel_settings)
@@ -257,7 +261,7 @@ def _check_together(campaign: Campaign) -> None:
 
 
 def _checked_filter(chosen: Any) -> dict[str, Any]:
-    if not isinstance(chosen, Mapping) or set(chosen) - {"tags", "split", "keys", "most"}:
+    if not isinstance(chosen, Mapping) or set(chosen) - {"tags", "split", "keys", "most", "sets"}:
         raise BadInput(_("Prompts are chosen by tags, split, keys and most."))
     most = chosen.get("most")
     if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
@@ -297,6 +301,8 @@ def _has_gold(campaign: Campaign) -> bool:
 
 
 def _battles(campaign: Campaign, answered: list[int]) -> int:
+    if campaign.prompt_filter.get("sets"):
+        return len(items.sets_of(campaign))
     possible = [comb(n, campaign.k) for n in answered]
     if campaign.method == Campaign.Method.ALL:
         return sum(possible)

@@ -80,10 +80,28 @@ def more_items(campaign: Campaign) -> bool:
 
 
 def lay_out_all(campaign: Campaign) -> int:
-    """All combinations of the contestants on every prompt, as items. How many there are."""
-    draws = list(all_combinations(pools=pools_of(campaign, campaign.plan), k=campaign.k))
+    """All combinations of the contestants on every prompt, or the sets that were named, as items. How many
+    there are.
+    """
+    draws = sets_of(campaign) or list(all_combinations(pools=pools_of(campaign, campaign.plan), k=campaign.k))
     _store(campaign, draws, first=0)
     return len(draws)
+
+
+def sets_of(campaign: Campaign) -> list[Draw]:
+    """The sets of responses that the campaign names, but for those with what competes no more."""
+    named: list[list[int]] = campaign.prompt_filter.get("sets", [])
+    prompts, contestants = set(prompts_of(campaign)), set(contestants_of(campaign))
+    rows = Response.objects.filter(pk__in={one for several in named for one in several})
+    of = {pk: (prompt, who) for pk, prompt, who in rows.values_list("pk", "prompt", "contestant")}
+    found = []
+    for several in named:
+        told = [of.get(one, (None, None)) for one in several]
+        asked = {prompt for prompt, _who in told}
+        whose = tuple(who for _prompt, who in told if who in contestants)
+        if len(asked) == 1 and asked <= prompts and len(whose) == len(several) == campaign.k:
+            found.append(Draw(told[0][0], whose, tuple(several), "named", 1.0))
+    return found
 
 
 def add_checks(campaign: Campaign) -> None:

@@ -90,6 +90,39 @@ class JudgesView(ManagersView):
         return managed(slug, self)
 
 
+class JudgeChangeSerializer(serializers.Serializer):
+    retired = serializers.BooleanField(help_text="It judges no more; what it said stays. false: again.")
+
+
+class JudgeView(ManagersView):
+    @extend_schema(
+        summary="One judge and its report",
+        responses={200: JudgeSerializer, **errors(401, 403, 404)},
+    )
+    def get(self, request: Request, slug: str, pk: int) -> Response:
+        return Response(JudgeSerializer(self._judge(slug, pk)).data)
+
+    @extend_schema(
+        summary="Retire a judge, or bring one back",
+        request=JudgeChangeSerializer,
+        responses={200: JudgeSerializer, **errors(400, 401, 403, 404)},
+    )
+    def patch(self, request: Request, slug: str, pk: int) -> Response:
+        judge = self._judge(slug, pk)
+        wanted = checked(JudgeChangeSerializer, as_object(request.data))["retired"]
+        (judges.retire_judge if wanted else judges.bring_back_judge)(judge)
+        return Response(JudgeSerializer(judge).data)
+
+    def _judge(self, slug: str, pk: int) -> Judge:
+        """Retired ones too."""
+        judge = (
+            Judge.objects.filter(arena=managed(slug, self), pk=pk).select_related("arena", "voter").first()
+        )
+        if judge is None:
+            raise NotFound(_("The arena has no judge %(pk)s.") % {"pk": pk})
+        return judge
+
+
 class JudgeWorkView(ManagersView):
     @extend_schema(
         summary="Send a judge to work",

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -28,6 +28,7 @@ from arena.services.model_cards import model_card
 from arena.services.training import plan_checked, promote
 from arena.services.training_comparison import MOST_COMPARED, differences, results
 from arena.services.votes import rule_on_vote
+from arena.views.training_results import zip_of_part
 
 RUNS = OpenApiParameter("run", int, many=True, description=f"Ids, at most {MOST_COMPARED}.")
 
@@ -87,6 +88,20 @@ class CardView(ManagersView):
         if not run.manifest:
             raise NotFound(_("%(run)s has made no checkpoint yet.") % {"run": run.name})
         return HttpResponse(model_card(run), content_type="text/markdown; charset=utf-8")
+
+
+class PartView(ManagersView):
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        return super().perform_content_negotiation(request, force=True)  # who asks for a zip gets one
+
+    @extend_schema(
+        summary="Download what a training run made",
+        description="`model`: the weights, those of an adapter merged in; `adapter`: the adapter alone. Each "
+        "with its model card.",
+        responses={(200, "application/zip"): OpenApiTypes.BINARY, **errors(401, 404)},
+    )
+    def get(self, request: Request, pk: int, part: str) -> StreamingHttpResponse:
+        return zip_of_part(self.one(self.training_runs(), pk, "training run"), part)
 
 
 class TracesView(ManagersView):

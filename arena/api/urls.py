@@ -36,6 +36,7 @@ urlpatterns = [
     path(
         "arenas/<slug:slug>/rounds/<int:pk>/give-up/", rounds.RoundGiveUpView.as_view(), name="round_give_up"
     ),
+    path("arenas/<slug:slug>/judges/<int:pk>/", judges.JudgeView.as_view(), name="judge"),
     path("contestants/<int:pk>/", contestants.ContestantView.as_view(), name="contestant"),
     path("contestants/<int:pk>/check/", contestants.ContestantCheckView.as_view(), name="contestant_check"),
     path("data-sets/", work.DataSetsView.as_view(), name="data_sets"),
@@ -49,6 +50,7 @@ urlpatterns = [
     path("training-runs/<int:pk>/metrics/", work.TrainingMetricsView.as_view(), name="training_metrics"),
     path("training-runs/<int:pk>/promote/", training.PromotionView.as_view(), name="training_promote"),
     path("training-runs/<int:pk>/card/", training.CardView.as_view(), name="training_card"),
+    path("training-runs/<int:pk>/download/<slug:part>/", training.PartView.as_view(), name="training_part"),
     path("arenas/<slug:slug>/votes/<int:pk>/", training.TracesView.as_view(), name="vote_traces"),
     path("jobs/", work.JobsView.as_view(), name="jobs"),
     path("jobs/<int:pk>/", work.JobView.as_view(), name="job"),

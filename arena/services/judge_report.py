@@ -19,7 +19,7 @@ import numpy as np
 from django.core.cache import cache
 from numpy.typing import NDArray
 
-from arena.models import Contestant, Judge, Response, Slot, Vote
+from arena.models import Contestant, Judge, Response, Slot, Vote, Voter
 from arena.services.diversity import resemblance, shingles
 from arena.services.vote_log import newest_ids
 
@@ -258,6 +258,7 @@ def _worth(votes: Sequence[Vote], pairs: Sequence[Pair], weights: _Weights) -> l
         if pair.person is None:
             unasked.setdefault(pair.battle, []).append(pair.features)
     by_battle = {str(vote.battle_id): vote for vote in votes}
+    asked = _asked_since([by_battle[battle] for battle in unasked])
     found: list[dict[str, Any]] = [
         {
             "battle": battle,
@@ -265,6 +266,27 @@ def _worth(votes: Sequence[Vote], pairs: Sequence[Pair], weights: _Weights) -> l
             "chance": float(weights.chance(np.array(rows)).mean()),
         }
         for battle, rows in unasked.items()
-        if not (vote := by_battle[battle]).details["judge"].get("of")
+        if not (vote := by_battle[battle]).details["judge"].get("of") and battle not in asked
     ]
     return sorted(found, key=lambda one: -float(one["chance"]))[:LISTED]
+
+
+def _asked_since(votes: Sequence[Vote]) -> set[str]:
+    """The battles of these votes whose responses a person has put in an order by now."""
+    if not votes:
+        return set()
+    shown = _shown([vote.battle_id for vote in votes])
+    responses = {one for several in shown.values() for one in several}
+    people = Vote.objects.counted().orders().filter(arena=votes[0].arena_id, voter__kind=Voter.Kind.PERSON)
+    theirs = people.filter(battle__slots__response__in=responses).values_list("battle_id", flat=True)
+    judged = set(_shown(list(theirs)).values())
+    return {battle for battle, several in shown.items() if several in judged}
+
+
+def _shown(battles: Sequence[Any]) -> dict[str, frozenset[int]]:
+    """The responses of each battle."""
+    found: dict[str, set[int]] = {}
+    rows = Slot.objects.filter(battle__in=battles).exclude(response=None)
+    for battle, response in rows.values_list("battle_id", "response_id"):
+        found.setdefault(str(battle), set()).add(response)
+    return {battle: frozenset(several) for battle, several in found.items()}

@@ -125,6 +125,15 @@ def retire_judge(judge: Judge) -> None:
     Judge.objects.filter(pk=judge.pk, retired_at=None).update(retired_at=Now())
 
 
+def bring_back_judge(judge: Judge) -> None:
+    """A retired judge may be sent to work again."""
+    Judge.objects.filter(pk=judge.pk).exclude(retired_at=None).update(retired_at=None)
+
+
+def retired(arena: Arena) -> QuerySet[Judge]:
+    return Judge.objects.filter(arena=arena).exclude(retired_at=None)
+
+
 def check_judge(judge: Judge) -> None:
     """Raise BadInput for the first thing that is wrong with a judge that is to be saved."""
     if not judge.name or len(judge.name) > 120:

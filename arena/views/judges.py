@@ -70,6 +70,7 @@ def judges(request: PageRequest, slug: str) -> HttpResponse:
     context = {
         **arena_page(request, arena, "judges"),
         "judges": [{"judge": judge, "report": report_on(judge)} for judge in service.at_work(arena)],
+        "retired": service.retired(arena),
         "form": form,
     }
     return render(request, "arena/judges.html", context, status=400 if form.errors else 200)
@@ -98,6 +99,16 @@ def retire(request: PageRequest, slug: str, pk: int) -> HttpResponse:
     judge = _judge(request, slug, pk)
     service.retire_judge(judge)
     messages.success(request, _("%(name)s judges no more. What it said stays.") % {"name": judge.name})
+    return redirect("judges", slug=slug)
+
+
+@require_POST
+def bring_back(request: PageRequest, slug: str, pk: int) -> HttpResponse:
+    """Have a retired judge again."""
+    arena = enter_as_manager(request, slug)
+    judge = get_object_or_404(service.retired(arena), pk=pk)
+    service.bring_back_judge(judge)
+    messages.success(request, _("%(name)s judges again. Send it to work below.") % {"name": judge.name})
     return redirect("judges", slug=slug)
 
 

@@ -19,6 +19,7 @@ SENTENCES = (
     gettext_noop("An answer in a conversation"),
     gettext_noop("Judging by %(name)s"),
     gettext_noop("Check %(name)s"),
+    gettext_noop("Choose data set %(number)s of data set %(of)s"),
     # What a job is doing.
     gettext_noop("Started"),
     gettext_noop("Done"),
@@ -38,6 +39,9 @@ SENTENCES = (
     gettext_noop("%(count)s responses, %(rate)s tokens a second, %(failed)s failed"),
     gettext_noop("Training: step %(done)s of %(total)s, loss %(loss)s"),
     gettext_noop("Training on %(count)s rankings"),
+    gettext_noop("Scoring under the base: part %(done)s of %(total)s"),
+    gettext_noop("Learning the best responses, step %(done)s of %(total)s"),
+    gettext_noop("Step %(done)s of %(total)s, loss %(loss)s"),
     gettext_noop("%(count)s judged, %(abstained)s abstained"),
     gettext_noop("It ended its worker, or stopped answering, at each try. See the log, then try again."),
     # What trying a contestant out found (gpu_workers/backends/contract.py).

@@ -87,7 +87,7 @@ PICKED: dict[str, tuple[Label, dict[str, Label]]] = {
         {
             "full": gettext_lazy("All weights"),
             "lora": gettext_lazy("An adapter (LoRA)"),
-            "qlora": gettext_lazy("An adapter on four-bit weights (QLoRA)"),
+            "qlora": gettext_lazy("An adapter on four-bit weights (QLoRA; the worker needs bitsandbytes)"),
         },
     ),
     "credit": (

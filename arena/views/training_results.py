@@ -115,10 +115,15 @@ def download_part(request: PageRequest, slug: str, pk: int, part: str) -> HttpRe
     """The merged weights or the adapter of a finished run as a zip, with its card."""
     arena = enter_as_manager(request, slug)
     run = overview.get_training_run(arena=arena, pk=pk)
+    return zip_of_part(run, part)
+
+
+def zip_of_part(run: TrainingRun, part: str) -> StreamingHttpResponse:
+    """For the page and the API. Raises NotFound where the run has no such part."""
     folder = run_folder(run) / part
     if part not in PARTS or not run.completed_at or not folder.is_dir():
         raise NotFound(_("%(run)s has no %(part)s to download.") % {"run": run.name, "part": part})
-    name = f"{arena.slug}-{run.pk}-{part}"
+    name = f"{run.arena.slug}-{run.pk}-{part}"
     readme = model_card(run, adapter=part == "adapter")
     response = StreamingHttpResponse(zipped(folder, name, readme=readme), content_type="application/zip")
     response["Content-Disposition"] = f'attachment; filename="{name}.zip"'

@@ -83,6 +83,7 @@ urlpatterns = [
     path(ARENA + "manage/judges/", judges.judges, name="judges"),
     path(ARENA + "manage/judges/<int:pk>/start/", judges.start, name="judge_start"),
     path(ARENA + "manage/judges/<int:pk>/retire/", judges.retire, name="judge_retire"),
+    path(ARENA + "manage/judges/<int:pk>/bring-back/", judges.bring_back, name="judge_back"),
     path("jobs/", jobs.jobs, name="jobs"),
     path("jobs/events/", jobs.events, name="job_events"),
     path("jobs/<int:pk>/", jobs.job, name="job"),

@@ -229,3 +229,12 @@ def test_every_command_with_an_arena_shares_one_way_to_say_what_went_wrong():
     for name in COMMANDS:
         if name != "seed_demo":
             assert isinstance(load_command_class("arena", name), ArenaCommand)
+
+
+def test_a_reward_model_is_named_by_its_run(open_arena):
+    factories.make_contestant(open_arena, "Ann")
+    factories.make_vote(open_arena)
+    DataSet.objects.create(arena=open_arena, number=1)
+
+    with pytest.raises(CommandError, match='no reward model "taste" in garden'):
+        run("train", "--arena", "garden", "--base", "Ann", "--set", "reward_model=taste")

@@ -99,6 +99,19 @@ def test_every_title_and_message_of_a_job_is_known(file, text):
         assert retold(text) != text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Step 3 of 136, loss 2.118",
+        "Scoring under the base: part 2 of 9",
+        "Learning the best responses, step 1 of 4",
+    ],
+)
+def test_what_a_training_run_says_while_it_trains_is_known(text):
+    with translation.override("de"):
+        assert retold(text) != text
+
+
 def test_a_job_s_page_tells_its_title_and_news(open_arena, grace, sign_in):
     job = Job.objects.create(
         kind=Job.Kind.GENERATE,

@@ -8,9 +8,12 @@ from django.urls import reverse
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from annotation.models import Campaign
+from annotation.services.campaigns import change_campaign, preview, start_campaign
 from arena.errors import BadInput
-from arena.models import Arena, DataSet, Job, Judge, TrainingRun
+from arena.models import Arena, Battle, DataSet, Job, Judge, TrainingRun, Voter
 from arena.services import judge_report, judges
+from arena.services.battles import slots_of
 from arena.services.training import run_folder
 from tests import factories
 
@@ -80,15 +83,23 @@ def test_favour_for_its_kin_is_measured_against_people(judge: Judge):
     assert favoured.lower < favoured.value < favoured.upper
 
 
-def test_what_the_judge_saw_alone_is_listed_by_the_chance_of_a_difference(judge: Judge):
+def seen_alone(judge: Judge, *preferences: float) -> None:
+    """A hundred battles that people judged too, and one for each preference that none did."""
     opinions(judge, 100, wrong_when_unsure=True)
-    arena = judge.arena
-    for preference in (0.99, 0.52):
-        vote = factories.make_vote(arena, contestants=list(arena.contestants.order_by("id")[:2]))
+    arena, nobody = judge.arena, Voter.objects.create(kind=Voter.Kind.SIMULATED)
+    for preference in preferences:
+        shown = list(arena.contestants.order_by("id")[:2])
+        vote = factories.make_vote(
+            arena, contestants=shown, prompt=factories.make_prompt(arena), voter=nobody
+        )
         work = judges._work_of(vote.battle)
         alone = judges.Work(None, work.prompt_id, work.messages, work.contestants, work.responses, work.texts)
         facts = {"pairs": [[0, 1, preference, True]], "scores": [preference, 1 - preference]}
         judges.record_opinion(judge=judge, work=alone, ranks=[1, 2], reason="", facts=facts)
+
+
+def test_what_the_judge_saw_alone_is_listed_by_the_chance_of_a_difference(judge: Judge):
+    seen_alone(judge, 0.99, 0.52)
 
     unsure, sure = judge_report.report_on(judge).worth
 
@@ -255,3 +266,72 @@ def test_judges_over_rest(judge: Judge, here: Arena, grace, ada, mallory):
     for stranger in (None, ada, mallory):
         assert api(stranger).get(address).status_code in (401, 403, 404)
         assert api(stranger).post(address, {}, format="json").status_code in (401, 403, 404)
+
+
+def test_a_retired_judge_can_be_brought_back(grace_in, open_arena, judge):
+    at = f"/arenas/{open_arena.slug}/manage/judges/"
+    grace_in.post(f"{at}{judge.pk}/retire/")
+    shown = grace_in.get(at).content.decode()
+    assert "Retired judges" in shown
+    assert "Judge</button>" not in shown  # it cannot be sent to work
+
+    grace_in.post(f"{at}{judge.pk}/bring-back/")
+
+    assert list(judges.at_work(open_arena)) == [judge]
+    assert "Retired judges" not in grace_in.get(at).content.decode()
+    assert grace_in.post(f"{at}{judge.pk}/bring-back/").status_code == 404  # it is back already
+
+
+def test_a_judge_is_retired_and_brought_back_over_rest(grace, open_arena, judge):
+    client = APIClient()
+    client.force_authenticate(grace)
+    address = f"/api/v1/arenas/{open_arena.slug}/judges/{judge.pk}/"
+
+    assert client.patch(address, {"retired": True}, format="json").status_code == 200
+    assert not judges.at_work(open_arena)
+    assert client.patch(address, {"retired": False}, format="json").status_code == 200
+    assert list(judges.at_work(open_arena)) == [judge]
+    assert client.patch(address, {}, format="json").status_code == 400
+
+
+def test_what_is_worth_a_person_becomes_a_campaign_of_exactly_these(grace_in, open_arena, judge):
+    open_arena.k = 2
+    open_arena.save()
+    judge.arena.refresh_from_db()
+    seen_alone(judge, 0.99, 0.52)
+    shown = [[slot.response_id for slot in slots_of(battle)] for battle in worth_of(judge)]
+
+    answer = grace_in.post(f"/arenas/{open_arena.slug}/manage/judges/{judge.pk}/ask-people/")
+
+    campaign = Campaign.objects.get()
+    assert answer["Location"].endswith(f"/manage/campaigns/{campaign.slug}/")
+    assert campaign.state == Campaign.State.DRAFT
+    assert preview(campaign).battles == 2
+    change_campaign(campaign=campaign, prompt_filter={"keys": campaign.prompt_filter["keys"]})
+    start_campaign(campaign=campaign)
+    assert [sorted(item.responses) for item in campaign.items.order_by("id")] == [
+        sorted(one) for one in shown
+    ]
+    assert {item.wanted for item in campaign.items.all()} == {1}
+
+
+def test_a_set_that_a_person_has_judged_since_is_worth_nobody_s_time_any_more(judge: Judge):
+    seen_alone(judge, 0.99, 0.52)
+    first, _second = worth_of(judge)
+
+    factories.make_vote(judge.arena, contestants=[s.contestant for s in slots_of(first)], prompt=first.prompt)
+
+    assert first not in worth_of(judge)
+    assert len(worth_of(judge)) == 1
+
+
+def test_without_anything_worth_it_no_campaign_is_made(grace_in, open_arena, judge):
+    answer = grace_in.post(f"/arenas/{open_arena.slug}/manage/judges/{judge.pk}/ask-people/", follow=True)
+
+    assert "Robin names no set that is worth a person" in answer.content.decode()
+    assert not Campaign.objects.exists()
+
+
+def worth_of(judge: Judge) -> list[Battle]:
+    found = [one["battle"] for one in judge_report.report_on(judge).worth]
+    return [Battle.objects.get(pk=battle) for battle in found]

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.utils import timezone
+from rest_framework.test import APIClient
 
 from arena.models import (
     Arena,
@@ -564,3 +565,19 @@ def test_a_reward_model_chooses_of_a_data_set_s_votes(grace_in, voted, base, dat
     assert curated.job.kind == Job.Kind.CURATE
     assert "chosen by Taster" in grace_in.get(f"/arenas/{voted.slug}/data-sets/").content.decode()
     assert "Have it choose" not in grace_in.get(answer["Location"]).content.decode()
+
+
+def test_weights_and_adapter_are_downloaded_with_a_token_too(grace, mallory, voted, base, data_set):  # noqa: F811
+    run = make_run(base, data_set, "Tuned")
+    address = f"/api/v1/training-runs/{run.pk}/download"
+    client = APIClient()
+    client.force_authenticate(grace)
+
+    sent = client.get(f"{address}/model/")
+
+    with zipfile.ZipFile(io.BytesIO(b"".join(sent.streaming_content))) as archive:
+        assert {"README.md", "model.safetensors"} <= {name.rpartition("/")[2] for name in archive.namelist()}
+    assert client.get(f"{address}/adapter/").status_code == 404  # all weights were trained
+    assert client.get(f"{address}/state/").status_code == 404
+    client.force_authenticate(mallory)
+    assert client.get(f"{address}/model/").status_code == 404

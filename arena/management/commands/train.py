@@ -7,8 +7,11 @@ from arena.management.command import ArenaCommand, find_contestant
 from arena.management.following import add_waiting, see_through
 from arena.models import Arena, DataSet
 from arena.services.objectives import OBJECTIVES
-from arena.services.training import request_training
-from arena.services.training_settings import CHOICES, PARAMETERS
+from arena.services.training import request_training, reward_models_of
+from arena.services.training_plans import in_words
+from arena.services.training_settings import CHOICES, OBJECTS, PARAMETERS, SWITCHES
+
+SETTINGS = [*PARAMETERS, *CHOICES, *OBJECTS, *SWITCHES, "vote_weights", "reward_model"]
 
 
 class Command(ArenaCommand):
@@ -33,7 +36,8 @@ class Command(ArenaCommand):
             action="append",
             default=[],
             metavar="NAME=VALUE",
-            help=f"a setting: {', '.join([*PARAMETERS, *CHOICES])}; may be given several times",
+            help="a setting, as JSON where it is no word or number "
+            f"(--set 'lora={{\"r\": 8}}'): {', '.join(SETTINGS)}; may be given several times",
         )
         parser.add_argument(
             "--hold-back",
@@ -48,7 +52,7 @@ class Command(ArenaCommand):
             data_set=_data_set(arena, options["data_set"]),
             name=options["name"],
             objective=options["objective"],
-            parameters=dict(map(_setting, options["set"])),
+            parameters=_with_reward_model(arena, dict(map(_setting, options["set"]))),
             held_back=options["hold_back"],
         )
         if run.job is None or not (options["wait"] or options["here"]):
@@ -56,6 +60,14 @@ class Command(ArenaCommand):
             return
         see_through([run.job], here=options["here"], out=self.stdout)
         run.refresh_from_db()
+        if run.parameters.get("dry_run"):
+            told = run.summary
+            memory = told["peak_memory_bytes"] / 2**20
+            self.stdout.write(
+                f"The whole run would take about {in_words(told['estimated_seconds'])} for {told['steps']} "
+                f"steps, and {memory:,.0f} MB of memory at most."
+            )
+            return
         if run.result is None:
             held = "it is held back until somebody promotes it" if run.held_back else "such a run makes none"
             self.stdout.write(f"{run.name} is done, and no contestant: {held}.")
@@ -72,6 +84,19 @@ def _data_set(arena: Arena, number: int | None) -> DataSet:
         what = "no data set" if number is None else f"no data set {number}"
         raise NotFound(f"{arena.slug} has {what}. Export one: manage.py export_dataset --arena {arena.slug}")
     return data_set
+
+
+def _with_reward_model(arena: Arena, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The settings with the number of the reward model where its name was given."""
+    name = parameters.get("reward_model")
+    if not isinstance(name, str):
+        return parameters
+    models = reward_models_of(arena)
+    run = models.filter(name=name).first()
+    if run is None:
+        known = ", ".join(models.values_list("name", flat=True)) or "none yet"
+        raise NotFound(f'There is no reward model "{name}" in {arena.slug}. Known are: {known}.')
+    return {**parameters, "reward_model": run.pk}
 
 
 def _setting(text: str) -> tuple[str, Any]:
