@@ -36,7 +36,7 @@ class Sharding:
 FSDP = {
     "FSDP_SHARDING_STRATEGY": ("FULL_SHARD", "1"),
     "FSDP_RESHARD_AFTER_FORWARD": ("true", "FULL_SHARD"),
-    "FSDP_OFFLOAD_PARAMS": ("false",),
+    "FSDP_OFFLOAD_PARAMS": ("false", "true"),
     "FSDP_ACTIVATION_CHECKPOINTING": ("false",),
     "FSDP_ACTIVATION_CHECKPOINTING_OFFLOAD": ("false",),
 }
@@ -89,14 +89,14 @@ def _read_fsdp() -> Sharding:
             raise TrainingError(
                 f"The launcher's {name.lower()} is {said}; this trainer shards with {known[0]}.{hint}"
             )
-    return Sharding()
+    return Sharding(offloads=os.environ.get("FSDP_OFFLOAD_PARAMS", "false").lower() == "true")
 
 
 def _read_deepspeed() -> Sharding | None:
     if find_spec("deepspeed") is None:
         raise TrainingError(
-            "The launcher is set to DeepSpeed, which is not installed here. Install the extra deepspeed "
-            "(pip install 'preference-arena[gpu,deepspeed]'), or launch with --use_fsdp."
+            "The launcher is set to DeepSpeed, which is not installed here: pip install '.[deepspeed]' in "
+            "the project's folder. Or launch with --use_fsdp."
         )
     file = os.environ.get("ACCELERATE_DEEPSPEED_CONFIG_FILE", "none")
     return _checked(_from_launcher() if file == "none" else _from_file(Path(file)))

@@ -82,7 +82,7 @@ class Base:
 
             self.gathering = self.optimiser = Engine(self.model, self.device, sharding, config)
         else:
-            self.gathering = share_out(self.model, self._layers(), self.device)
+            self.gathering = share_out(self.model, self._layers(), self.device, offload=sharding.offloads)
 
     def with_weights(self, work: Callable[[], Result]) -> Result:
         """What `work` gives. It may go through the model; shared out weights are gathered meanwhile."""

@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, OffloadPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.utils._pytree import tree_map
 
@@ -57,17 +57,24 @@ def _for_itself(given: Any) -> Any:
 
 
 def share_out(
-    model: Any, layers: Iterable[torch.nn.Module], device: torch.device, *, keep_outside: bool = False
+    model: Any,
+    layers: Iterable[torch.nn.Module],
+    device: torch.device,
+    *,
+    offload: bool = False,
+    keep_outside: bool = False,
 ) -> Gathering:
     """Leave this process its part of each of the model's weights, on `device`; it may lie in main memory.
 
-    With `keep_outside` what is outside of the layers, the head above all, stays whole after its first use.
+    With `offload` the parts wait in main memory, and are optimised there. With `keep_outside` what is outside
+    of the layers, the head above all, stays whole after its first use.
     """
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
+    away = CPUOffloadPolicy(pin_memory=device.type == "cuda") if offload else OffloadPolicy()
     for layer in layers:
-        fully_shard(layer, mesh=mesh, reshard_after_forward=True)
+        fully_shard(layer, mesh=mesh, reshard_after_forward=True, offload_policy=away)
     gathering = Gathering(model)
-    fully_shard(gathering, mesh=mesh, reshard_after_forward=not keep_outside)
+    fully_shard(gathering, mesh=mesh, reshard_after_forward=not keep_outside, offload_policy=away)
     for part in gathering.modules():
         if isinstance(part, FSDPModule):
             # Losses are divided by the weight of the whole step: gradients add up. Gloo knows sums alone.

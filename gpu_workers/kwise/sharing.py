@@ -108,7 +108,9 @@ def join_processes() -> Share:
     if cuda:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     if not dist.is_initialized():
-        _connect("nccl" if cuda else "gloo")
+        # What lies in main memory is summed there.
+        gpu = "cpu:gloo,cuda:nccl" if sharding and sharding.offloads else "nccl"
+        _connect(gpu if cuda else "gloo")
     return Share(dist.get_rank(), dist.get_world_size(), sharding)
 
 

@@ -32,6 +32,8 @@ from gpu_workers.train import say
 
 def main() -> None:
     torch.set_num_threads(1)
+    # Layers are traced for the compiler and run as they are: what follows on that takes minutes.
+    torch.compiler.set_default_backend("eager")
     started = join_processes()
     for run in json.loads(Path(sys.argv[1]).read_text()):
         share = started

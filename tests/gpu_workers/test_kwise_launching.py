@@ -42,6 +42,8 @@ def test_the_usual_settings_of_fsdp_are_taken(launcher):
     )
 
     assert read_launcher() == Sharding("fsdp")
+    launcher(FSDP_OFFLOAD_PARAMS="true")
+    assert read_launcher() == Sharding("fsdp", offloads=True)
 
 
 @pytest.mark.parametrize(

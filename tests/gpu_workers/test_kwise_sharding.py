@@ -39,6 +39,14 @@ WAYS: dict[str, dict[str, Any]] = {
     "a loss of the whole step, often of one ranking": {"objective": "kto", "batch_size": 2},
     "by token, each response alone": {"objective": "ld-dpo", "scoring": "plain", "batch_size": 5},
     "a reward model": {"objective": "reward-davidson", "batch_size": 5},
+    "weights in main memory": {"batch_size": 5},
+    "compiled layers": {
+        "batch_size": 9,
+        "compile": True,
+        "learning_rate": 1e-2,
+        "kl_prompts": 0,
+        "epochs": 1,
+    },
     "a frozen copy beside it": {"objective": "tdpo", "batch_size": 5},
     "whole distributions without a copy": {
         "objective": "sparsepo",
@@ -72,7 +80,11 @@ def shared_out(folder) -> dict[str, list[dict[str, Any]]]:
     which they were killed; all in one start of them.
     """
     runs: list[dict[str, Any]] = [
-        {"settings": settings(folder, f"two {name}", **WAYS[name])} for name in WAYS
+        {
+            "settings": settings(folder, f"two {name}", **WAYS[name]),
+            "sharding": {"way": "fsdp", "offloads": name == "weights in main memory"},
+        }
+        for name in WAYS
     ]
     stopped = {"settings": settings(folder, "two stopped", **STOPPED)}
     # Once for the reference's chunk, and before each step.
@@ -89,7 +101,7 @@ def shared_out(folder) -> dict[str, list[dict[str, Any]]]:
 @pytest.mark.parametrize("way", WAYS)
 def test_sharing_the_model_out_gives_the_weights_of_one_process(folder, shared_out, way):
     alone = Events()
-    train(parse_config(settings(folder, f"one {way}", **WAYS[way])), alone)
+    train(parse_config(settings(folder, f"one {way}", **{**WAYS[way], "compile": False})), alone)
 
     together = Events(shared_out[way])
     (started,) = together.of("started")
