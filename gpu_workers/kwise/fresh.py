@@ -73,7 +73,8 @@ def sample_responses(
         # Prompts end at the same column, so that all answers begin together.
         tokens = torch.tensor([[end] * (width - len(prompt)) + list(prompt) for prompt in chunk])
         real = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in chunk])
-        with torch.no_grad(), base.precision():
+        # With a cache every length would be compiled anew.
+        with torch.no_grad(), base.precision(), torch.compiler.set_stance("force_eager"):
             write = partial(
                 base.model.generate,
                 input_ids=tokens.to(base.device),

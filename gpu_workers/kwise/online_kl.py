@@ -76,7 +76,8 @@ class OnlineKl:
         rows = [Row(prompt=place, seed=seed) for place, seed in enumerate(seeds)]
         self.base.model.eval()  # with a cache, and without dropout
         try:
-            with self.base.precision():
+            # With a cache every length would be compiled anew.
+            with self.base.precision(), torch.compiler.set_stance("force_eager"):
                 decode(
                     self.base.model,
                     [list(prompt) for prompt in prompts],
