@@ -15,8 +15,9 @@ samplings. All have the same number of votes, passes, learning rate, beta and we
 - pairs: as many votes on two responses, with the objective that the product suggests for pairs.
 - trl: the rankings of four as pairs, through TRL 1.16.0's DPOTrainer with loss_type sigmoid and sft, as many
   rankings' pairs a step; trl-plain: sigmoid alone.
-- dpo, robust (Chowdhury et al., told the share), smooth (conservative DPO, told the share) and kwise once
-  more with 20 % of the votes turned round: what each loses by it.
+- dpo, robust (Chowdhury et al., told the share), smooth (conservative DPO, told the share), dr-dpo and kwise
+  once more with 20 % of the votes turned round: what each loses by it.
+- kwise, near: held near each stage's base on fresh samples (online_kl).
 
 The verdict is that of loop.py: the taste, without error, on held-out prompts, tuned against parent.
 """
@@ -74,6 +75,7 @@ class Arm:
     options: dict[str, float] = field(default_factory=dict)
     k: int = 4
     flipped: float = 0.0
+    settings: dict[str, float] = field(default_factory=dict)  # beside those that all arms have
     trl: tuple[str, ...] = ()  # TRL's loss_type; empty: our trainer
 
 
@@ -86,6 +88,9 @@ ARMS = (
     Arm("robust, flipped", objective="robust-dpo", options=SMOOTHING, flipped=FLIPPED),
     Arm("smooth", objective="dpo", options=SMOOTHING),
     Arm("smooth, flipped", objective="dpo", options=SMOOTHING, flipped=FLIPPED),
+    Arm("dr-dpo", objective="dr-dpo", options={"tau": 0.3}),
+    Arm("dr-dpo, flipped", objective="dr-dpo", options={"tau": 0.3}, flipped=FLIPPED),
+    Arm("kwise, near", settings={"online_kl": 0.03}),
     Arm("trl", trl=("sigmoid", "sft")),
     Arm("kwise, flipped", flipped=FLIPPED),
     Arm("plackett-luce", objective="plackett-luce"),
@@ -187,6 +192,7 @@ def write_votes(folder: Path, votes: Sequence[Judged]) -> Path:
 def by_ours(arm: Arm, model: Path, votes: Sequence[Judged], folder: Path, seed: int) -> Path:
     settings = {
         **PARAMETERS,
+        **arm.settings,
         "objective": arm.objective,
         "objective_options": arm.options,
         "data": str(write_votes(folder / "data", votes)),
