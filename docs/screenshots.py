@@ -52,7 +52,8 @@ def leaderboard(page: Page, arena: str) -> None:
 def training_run(page: Page, arena: str) -> None:
     page.goto(f"/arenas/{arena}/training-runs/")
     page.locator("main table a").first.click()
-    page.wait_for_selector("svg")
+    page.wait_for_selector(".curves")
+    page.locator(".curves").evaluate("curves => scrollTo(0, curves.offsetTop - 16)")
 
 
 def form(page: Page, arena: str) -> None:

@@ -112,7 +112,9 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a chart. path: as reported; mean: its running mean, where the line is noisy."""
+    """One line of a chart. path: as reported; mean: its running mean, where the line is noisy; last: the
+    newest value, of a noisy line that of the mean.
+    """
 
     label: str
     style: int
@@ -205,14 +207,15 @@ class Frame:
 
 def _line(label: str, style: int, points: Points, frame: Frame) -> Line:
     noisy = len(points) > NOISY
-    few = not noisy
+    mean = _running_mean(points) if noisy else []
+    few = [] if noisy else points
     return Line(
         label=label,
         style=style,
         path=_path(points, frame),
-        mean=_path(_running_mean(points), frame) if noisy else "",
-        dots=tuple((f"{frame.x(step):.2f}%", f"{frame.y(value):.2f}%") for step, value in points if few),
-        last=_short(points[-1][1]),
+        mean=_path(mean, frame) if noisy else "",
+        dots=tuple((f"{frame.x(step):.2f}%", f"{frame.y(value):.2f}%") for step, value in few),
+        last=_short((mean or points)[-1][1]),
     )
 
 

@@ -50,6 +50,7 @@ def test_a_long_line_is_thinned_keeps_its_ends_and_has_a_running_mean():
     assert line.path.startswith("M0.00 100.00")
     assert line.mean.endswith("L100.00 50.07")  # of 667 values, 333 of them one
     assert line.dots == ()
+    assert line.last == "0.499"  # of the mean: the newest step alone says little
 
 
 @pytest.mark.parametrize("points", [[], [(1, 2.0)], [(1, nan), (2, 3.0)]])
