@@ -8,21 +8,16 @@ it goes on.
 
 import argparse
 import ctypes
-import json
 import os
 import signal
 import sys
 import threading
 from pathlib import Path
 from types import FrameType
-from typing import Any
+
+from gpu_workers.saying import alone_on_standard_output, say
 
 STOPPED = 143
-
-
-def say(event: str, **values: Any) -> None:
-    """Print one progress line."""
-    print(json.dumps({"event": event, **values}, ensure_ascii=False), flush=True)
 
 
 def die_with(parent: int) -> None:
@@ -48,6 +43,11 @@ def main(arguments: list[str] | None = None) -> int:
     given = _arguments(arguments)
     if given.die_with:
         die_with(given.die_with)
+    with alone_on_standard_output():
+        return _train(given.config)
+
+
+def _train(config: Path) -> int:
     stop = threading.Event()
 
     def ask(number: int, frame: FrameType | None) -> None:
@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     from gpu_workers.kwise.trainer import train
 
     try:
-        train(read_config(given.config), say, stop.is_set, join_processes())
+        train(read_config(config), say, stop.is_set, join_processes())
     except TrainingError as error:
         say("error", message=str(error))
         print(error, file=sys.stderr)

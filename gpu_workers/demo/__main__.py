@@ -4,23 +4,19 @@ Prints one JSON object a line: {"event": "checkpoint" | "progress" | "notice" | 
 """
 
 import argparse
-import json
 import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from gpu_workers.saying import alone_on_standard_output, say
 from gpu_workers.train import die_with
 
 if TYPE_CHECKING:
     from gpu_workers.demo.recipe import Recipe
 
 FEWEST_STEPS = 50
-
-
-def say(event: str, **values: Any) -> None:
-    print(json.dumps({"event": event, **values}, ensure_ascii=False), flush=True)
 
 
 def shortened(recipe: "Recipe", steps: int) -> "Recipe":
@@ -42,6 +38,11 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.die_with:
         die_with(given.die_with)
+    with alone_on_standard_output():
+        return _build(given)
+
+
+def _build(given: argparse.Namespace) -> int:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Threads that wait must sleep: on a small machine others (web, generation) want the cores,

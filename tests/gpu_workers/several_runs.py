@@ -27,7 +27,7 @@ from gpu_workers.kwise.launching import Sharding
 from gpu_workers.kwise.policy import Policy
 from gpu_workers.kwise.sharing import join_processes, leave_processes
 from gpu_workers.kwise.trainer import train
-from gpu_workers.train import say
+from gpu_workers.saying import alone_on_standard_output, say
 
 
 def main() -> None:
@@ -73,4 +73,7 @@ def short_of_memory() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(short_of_memory() if sys.argv[1] == "--short-of-memory" else main())
+    if sys.argv[1] == "--short-of-memory":
+        sys.exit(short_of_memory())
+    with alone_on_standard_output():
+        main()

@@ -63,7 +63,7 @@ def test_closed_arena_shows_nothing_to_strangers(client, mallory_in, closed_aren
     assert mallory_in.get(f"/arenas/{closed_arena.slug}/{path}").status_code == 404
 
 
-@pytest.mark.parametrize("path", [*PUBLIC, "contestants/1/", "data-sets/1/", "training-runs/1/", "manage/"])
+@pytest.mark.parametrize("path", [*PUBLIC, "contestants/1/", "training-runs/1/", "manage/"])
 def test_reading_pages_take_no_post(grace_in, open_arena, path):
     assert grace_in.post(f"/arenas/{open_arena.slug}/{path}").status_code == 405
 
