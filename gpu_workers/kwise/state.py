@@ -4,7 +4,7 @@ Whole, however many processes share the model: as many as you like may go on wit
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 
 from gpu_workers.kwise.checkpoints import Checkpoint
 from gpu_workers.kwise.errors import TrainingError
+from gpu_workers.kwise.optimiser import Remembered
 from gpu_workers.kwise.policy import Policy
 
 
@@ -38,7 +39,7 @@ def restore(policy: Policy, checkpoint: Checkpoint) -> None:
     if set(policy.trained()) != set(checkpoint.weights):
         raise TrainingError("The checkpoint in the output folder is of another model. Choose another folder.")
     state: Mapping[str, Any] = checkpoint.state
-    policy.optimiser.take(checkpoint.weights, state["optimiser"])
+    policy.optimiser.take(checkpoint.weights, _by_name(state["optimiser"], list(policy.trained())))
     generators = state["generators"][policy.share.rank % len(state["generators"])]
     torch.set_rng_state(generators["cpu"])
     if policy.base.device.type == "cuda" and "cuda" in generators:
@@ -46,6 +47,13 @@ def restore(policy: Policy, checkpoint: Checkpoint) -> None:
     policy.micro_batch = state["micro_batch"]
     policy.by_response = state["by_response"]
     policy.tokens_seen = state["tokens_seen"]
+
+
+def _by_name(kept: Mapping[str, Any], names: Sequence[str]) -> Remembered:
+    """What an optimiser remembers, by parameter; checkpoints of earlier versions have it by number."""
+    if "param_groups" not in kept:
+        return dict(kept)
+    return {names[number]: known for number, known in kept["state"].items()}
 
 
 LESS = "at-a-time.json"

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from gpu_workers.kwise.objectives import OBJECTIVES
 from gpu_workers.kwise.policy import Policy
 from gpu_workers.kwise.reference import ReferenceCache, fill
 from gpu_workers.kwise.scoring import PATHS, packed_log_probabilities, plain_log_probabilities
+from gpu_workers.kwise.state import restore, snapshot
 from tests.gpu_workers import kwise_world as world
 from tests.gpu_workers.test_kwise_scoring import make_rankings
 
@@ -194,6 +196,25 @@ def test_tokens_count_what_they_are_told_to():
     assert found[1].item() == pytest.approx(tokens[1].sum().item())
     assert weighed.lengths == [1.1, 2.0]
     assert weighed.response_key(0) != plain.response_key(0)
+
+
+def test_a_checkpoint_of_an_earlier_version_keeps_what_the_optimiser_remembers(tmp_path):
+    policy = make_policy(tmp_path / "one")
+    policy.step(rankings(), 1e-3)
+    kept = snapshot(policy, 1)
+    remembered = kept.state["optimiser"]
+    by_number = {number: remembered[name] for number, name in enumerate(policy.trained())}
+    earlier = {**kept.state, "optimiser": {"state": by_number, "param_groups": [{}]}}
+    other = make_policy(tmp_path / "other")
+
+    restore(other, replace(kept, state=earlier))
+
+    found = other.optimiser.remembered(keep=True)
+    assert found.keys() == remembered.keys()
+    for name, known in remembered.items():
+        for key, value in known.items():
+            assert torch.equal(found[name][key], value), (name, key)
+    assert max(known["exp_avg"].abs().max() for known in found.values()) > 0
 
 
 # Port 0: any that is free. The rest is said so that accelerate need not guess it aloud.
