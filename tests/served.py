@@ -38,7 +38,8 @@ class Served:
             "ARENA_CACHE_DIR": str(cache or folder / "cache"),
             **variables,
         }
-        for name in ("DATABASE_URL", "REDIS_URL"):
+        # What it says must be in the log at once without Python's help too.
+        for name in ("DATABASE_URL", "REDIS_URL", "PYTHONUNBUFFERED"):
             environment.pop(name, None)
         command = [sys.executable, "manage.py", "serve", "--port", str(self.port), *options]
         with self.log.open("wb") as log:
