@@ -168,8 +168,8 @@ SECTIONS: tuple[tuple[Label, tuple[str, ...]], ...] = (
     (
         gettext_lazy("How it is learnt"),
         (
-            "method", "lora_r", "lora_alpha", "lora_dropout", "sft_epochs", "schedule", "warmup",
-            "weight_decay", "max_grad_norm", "max_length",
+            "method", "lora_r", "lora_alpha", "lora_dropout", "online_kl", "sft_epochs", "schedule",
+            "warmup", "weight_decay", "max_grad_norm", "max_length",
         ),
     ),
     (gettext_lazy("What is watched"), ("eval_every_steps", "kl_prompts")),

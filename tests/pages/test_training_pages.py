@@ -25,6 +25,7 @@ from arena.models import (
     TrainingRun,
     Vote,
 )
+from arena.services import training_settings
 from arena.services.data_sets import data_set_folder, write_data_set
 from arena.services.training import complete_training, end_training, request_training, run_folder
 from arena.services.votes import rule_on_vote
@@ -156,6 +157,14 @@ def test_a_dry_run_is_a_run_that_makes_no_contestant(grace_in, voted, form):  # 
     assert "3 minutes" in shown
     assert "1.0\xa0GB" in shown
     assert not Contestant.objects.filter(parent__isnull=False).exists()
+
+
+def test_the_page_offers_every_setting_of_the_trainer(grace_in, voted):  # noqa: F811
+    offered = set(re.findall(r'name="(\w+)"', page(grace_in, voted)))
+
+    settings = {*training_settings.PARAMETERS, *training_settings.CHOICES, *training_settings.SWITCHES}
+    # A dry run has a button; how often the state is saved is the worker's affair.
+    assert settings - offered == {"dry_run", "checkpoint_every_seconds", "checkpoint_every_steps"}
 
 
 def test_further_settings_reach_the_run(grace_in, voted, form):  # noqa: F811
