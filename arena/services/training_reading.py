@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from arena.models import TrainingRun
 from arena.services.objectives import REWARD_MODELS
 from ranking.annotators import NORMAL_95, wilson
 
+FEW, FEW_SAMPLES = 10, 8  # held-out rankings, and fresh samples, of which nothing is read
+RISEN = 1.01  # times the loss before
 FALLEN = -1.0  # nats by which the best responses became less likely
 FAR = 10.0  # nats of sequence KL
 REPEATS, ENDS, DIFFERENT = 0.1, 0.9, 0.5
@@ -60,10 +63,24 @@ def readings(run: TrainingRun) -> list[Reading]:
         return []
     before, after = summary.get("before") or {}, summary.get("after") or {}
     rewards = run.objective.startswith(REWARD_MODELS)
-    told = [_learnt(after), _by_heart(before, after)]
+    few = _few(after)
+    told = [few] if few else [_learnt(after), _by_heart(before, after)]
     if not rewards:
-        told += [_displaced(after), *_samples(summary.get("fresh"), after)]
+        told += [None if few else _displaced(after), *_samples(summary.get("fresh"), after)]
     return [one for one in told if one is not None]
+
+
+def _few(after: Mapping[str, Any]) -> Reading | None:
+    """That too little was held out to read anything of it."""
+    rankings = after.get("rankings")
+    if not rankings or rankings >= FEW:
+        return None
+    told = ngettext(
+        "%(count)s held-out ranking is too few to tell what was learnt: vote on more held-out prompts.",
+        "%(count)s held-out rankings are too few to tell what was learnt: vote on more held-out prompts.",
+        rankings,
+    )
+    return Reading(told % {"count": rankings}, warns=True)
 
 
 def _learnt(after: Mapping[str, Any]) -> Reading | None:
@@ -93,7 +110,7 @@ def _learnt(after: Mapping[str, Any]) -> Reading | None:
 
 def _by_heart(before: Mapping[str, Any], after: Mapping[str, Any]) -> Reading | None:
     old, new = before.get("loss"), after.get("loss")
-    if old is None or new is None or new <= old:
+    if old is None or new is None or new <= RISEN * old:
         return None
     return Reading(
         _(
@@ -125,7 +142,7 @@ def _samples(fresh: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[
     """What the fresh samples say of how far it went, and of whether it still writes."""
     fresh = fresh or {}
     samples = fresh.get("samples")
-    if not samples:
+    if not samples or samples < FEW_SAMPLES:
         return []
     return [_far(fresh), _breaks(fresh), _length(fresh), _wins(fresh, samples)]
 

@@ -78,6 +78,21 @@ def test_the_reward_model_s_opinion_is_named_as_one():
     assert any("75% of its 16 samples" in text and "(95 % interval 65% to 85%)" in text for text in texts)
 
 
+def test_of_few_nothing_is_read_but_that_they_are_few():
+    after = {"rankings": 1, "accuracy": 0.0, "loss": 3.6, "winner_log_ratio": -2.4}
+    fresh = {**FRESH, "samples": 1, "repetition": 0.4, "before": {"length": 31.0}}
+
+    assert told(before={"loss": 2.9}, after=after, fresh=fresh) == [
+        ("1 held-out ranking is too few to tell what was learnt: vote on more held-out prompts.", True)
+    ]
+
+
+def test_a_loss_that_hardly_moved_has_not_risen():
+    after = {"rankings": 40, "loss": 2.005}
+
+    assert told(after=after, fresh=None) == []
+
+
 def test_a_reward_model_is_not_read_as_if_it_wrote():
     after = {"rankings": 40, "accuracy": 0.7, "accuracy_se": 0.05, "winner_log_ratio": -9.0}
 
