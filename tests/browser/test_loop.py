@@ -161,14 +161,15 @@ def export_a_data_set(page: Page) -> None:
 def _offered(page: Page) -> bool:
     """Whether the form names the base; with a cold cache it is still being trained at first."""
     page.reload()
-    return any(BASE in option for option in page.get_by_label("Base").locator("option").all_inner_texts())
+    options = page.get_by_label("Base", exact=True).locator("option").all_inner_texts()
+    return any(BASE in option for option in options)
 
 
 def train_on_it(page: Page) -> None:
     """Start a training run on the data set's page, and watch it without touching the browser."""
     page.get_by_role("link", name="Train on it").click()
     until(lambda: _offered(page), f"{BASE} is trained and offered as a base", seconds=DEMO, pause=2.0)
-    page.get_by_label("Base").select_option(BASE)
+    page.get_by_label("Base", exact=True).select_option(BASE)
     expect(page.get_by_label("Data set")).to_have_value(re.compile(r"\d+"))
     page.get_by_label("Name").fill(NEWCOMER)
     page.get_by_label("Epochs", exact=True).fill("2")

@@ -78,7 +78,7 @@ def look_first(page: Page) -> None:
     expect(plan).to_contain_text("Rankings to learn from")
     assert_accessible(page)
     plan.get_by_role("button", name="Use these settings").click()
-    expect(page.get_by_label("Base")).to_contain_text("Small")
+    expect(page.get_by_label("Base", exact=True)).to_contain_text("Small")
     expect(page.locator("#plan")).to_have_count(0)
 
 
