@@ -212,12 +212,14 @@ def round_data(
     )
 
 
+@transaction.atomic
 def end_round(
     *, base: Contestant, reward_model: TrainingRun | None = None, by: User | None = None
 ) -> DataSet:
     """Export the round's votes and then train the base on them. Done twice while the export is under way, it
     is the same. Raises BadInput where no round is open, or too little was voted to learn from.
     """
+    _hold(base)
     _round_of(base)
     going = _ending(base)
     if going is not None and going.job is not None and not going.job.is_finished:
@@ -252,7 +254,14 @@ def _round_of(base: Contestant) -> list[Contestant]:
     return samplings
 
 
+def _hold(base: Contestant) -> None:
+    """Until the transaction ends nobody else looks whether the arena's round is ended, and ends it too."""
+    Arena.objects.select_for_update(no_key=True).get(pk=base.arena_id)
+
+
+@transaction.atomic
 def close_round(*, base: Contestant, data_set: DataSet, by: User | None = None) -> TrainingRun:
     """Train `base` on the round's votes with the settings that the plan suggests. Twice, it is one run."""
+    _hold(base)
     begun = TrainingRun.objects.filter(base=base, data_set=data_set).first()
     return begun or request_training(base=base, data_set=data_set, by=by)
